@@ -1,0 +1,17 @@
+/* Settings as the configurations that the pure modules take. */
+#ifndef SL_APP_CONFIG_CONVERT_H
+#define SL_APP_CONFIG_CONVERT_H
+
+#include "app/config/settings.h"
+#include "app/control/control.h"
+#include "app/control/limits.h"
+#include "app/control/safety.h"
+#include "app/detect/detect.h"
+
+void sl_settings_calibration(const struct sl_settings *settings, struct sl_camera_calibration *out);
+void sl_settings_detect(const struct sl_settings *settings, struct sl_detect_config *out);
+void sl_settings_control(const struct sl_settings *settings, struct sl_control_config *out);
+void sl_settings_safety(const struct sl_settings *settings, struct sl_safety_config *out);
+void sl_settings_limits(const struct sl_settings *settings, struct sl_limits_config *out);
+
+#endif

@@ -1,0 +1,1 @@
+#include "app/detect/camera_model.h"

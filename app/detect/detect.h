@@ -1,0 +1,46 @@
+/* Lane detection: a picture in, the lane out.
+ *
+ * Pure: no clock, no I/O, no globals, no allocation; the same bytes give the
+ * same result. All memory is the caller's: struct sl_detector is large (see
+ * sl_detector_size()) and belongs to one thread at a time. Work is bounded by
+ * the rows sampled, whatever the picture holds. */
+#ifndef SL_APP_DETECT_DETECT_H
+#define SL_APP_DETECT_DETECT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "app/detect/camera_model.h"
+#include "rt/records.h"
+
+struct sl_detect_config {
+    struct sl_camera_calibration camera;
+    double lane_width_m;        /* expected */
+    double lane_width_tolerance;/* share of it by which a lane may differ, 0..0.5 */
+    double marking_width_m;     /* expected width of the paint */
+    double near_m, far_m;       /* ground looked at, ahead of the lens */
+    double min_contrast;        /* least step from road to paint, grey levels */
+    int track;                  /* 1: use the frames before; 0: each frame for itself */
+};
+
+struct sl_detector;
+
+/* Bytes and alignment that a detector needs for this configuration's rows. */
+size_t sl_detector_size(void);
+
+/* Prepares the caller's memory (sl_detector_size() bytes, 64-byte aligned).
+ * 0, or -EINVAL with the reason in `err`. */
+int sl_detector_init(struct sl_detector *detector, const struct sl_detect_config *config,
+                     struct sl_error *err);
+
+/* Forgets the frames before: next clip, camera restarted, vehicle moved. */
+void sl_detector_reset(struct sl_detector *detector);
+
+/* Finds the lane. `info` and `pixels` are a frame of any format but MJPEG that
+ * sl_frame_check() passed; another size than the calibration's is scaled to.
+ * Fills every field of `out` but the times of detection (started_ns,
+ * finished_ns). 0; -ENOTSUP (format): `out` is then "lost". */
+int sl_detector_run(struct sl_detector *detector, const struct sl_frame_info *info,
+                    const void *pixels, struct sl_detection *out);
+
+#endif

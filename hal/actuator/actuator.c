@@ -1,0 +1,1 @@
+#include "hal/actuator/actuator.h"

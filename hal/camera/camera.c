@@ -1,0 +1,1 @@
+#include "hal/camera/camera.h"
