@@ -21,11 +21,11 @@
 
 #include "rt/error.h"
 
-#define SL_BUS_NAME_MAX 48
-#define SL_BUS_META_BYTES 128
-#define SL_BUS_SLOTS_MAX 64
-#define SL_BUS_READERS_MAX 256
-#define SL_BUS_FRAME_SLOTS 4   /* usual slot counts */
+#define SL_BUS_NAME_MAX     48
+#define SL_BUS_META_BYTES   128
+#define SL_BUS_SLOTS_MAX    64
+#define SL_BUS_READERS_MAX  256
+#define SL_BUS_FRAME_SLOTS  4 /* usual slot counts */
 #define SL_BUS_RECORD_SLOTS 64
 
 struct sl_bus_writer;
@@ -33,18 +33,18 @@ struct sl_bus_reader;
 
 struct sl_bus_writer_config {
     const char *name;
-    uint32_t type;        /* enum sl_record_type; readers that expect another are refused */
-    uint32_t slot_count;  /* 3..64 */
-    size_t slot_bytes;    /* largest payload; rounded up to whole pages above 4 KiB */
-    bool huge_pages;      /* payloads on 2 MiB pages if the machine has them, else plain ones */
+    uint32_t type;       /* enum sl_record_type; readers that expect another are refused */
+    uint32_t slot_count; /* 3..64 */
+    size_t slot_bytes;   /* largest payload; rounded up to whole pages above 4 KiB */
+    bool huge_pages;     /* payloads on 2 MiB pages if the machine has them, else plain ones */
 };
 
 /* What the writer is lent: fill `data` and `meta`, then publish or cancel. */
 struct sl_bus_loan {
-    void *data;           /* `capacity` bytes, 64-byte aligned, page aligned above 4 KiB */
+    void *data; /* `capacity` bytes, 64-byte aligned, page aligned above 4 KiB */
     size_t capacity;
-    void *meta;           /* SL_BUS_META_BYTES, zeroed; struct sl_frame_info for frames */
-    uint32_t slot;        /* private */
+    void *meta;    /* SL_BUS_META_BYTES, zeroed; struct sl_frame_info for frames */
+    uint32_t slot; /* private */
 };
 
 /* What a reader is lent, until it releases it. Read-only memory. */
@@ -52,11 +52,11 @@ struct sl_bus_view {
     const void *data;
     const void *meta;
     size_t size;
-    uint64_t seq;          /* counts published records from 1 in a writer's life */
-    uint64_t measured_ns;  /* as told to publish */
+    uint64_t seq;         /* counts published records from 1 in a writer's life */
+    uint64_t measured_ns; /* as told to publish */
     uint64_t published_ns;
-    uint64_t missed;       /* records between the last one acquired and this one */
-    uint32_t slot;         /* private */
+    uint64_t missed; /* records between the last one acquired and this one */
+    uint32_t slot;   /* private */
 };
 
 /* Creates the ring and becomes its writer; replaces what a dead writer left.
@@ -98,9 +98,9 @@ uint64_t sl_bus_writer_overruns(const struct sl_bus_writer *writer);
 
 struct sl_bus_reader_config {
     const char *name;
-    uint32_t type;      /* expected record type */
-    size_t min_bytes;   /* smallest acceptable slot: sizeof the record */
-    bool realtime;      /* woken by the writer itself, before all others */
+    uint32_t type;    /* expected record type */
+    size_t min_bytes; /* smallest acceptable slot: sizeof the record */
+    bool realtime;    /* woken by the writer itself, before all others */
 };
 
 /* Prepares a reader. The writer need not exist, then or later: the reader

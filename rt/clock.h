@@ -7,7 +7,7 @@
 
 #define SL_NS_PER_US UINT64_C(1000)
 #define SL_NS_PER_MS UINT64_C(1000000)
-#define SL_NS_PER_S UINT64_C(1000000000)
+#define SL_NS_PER_S  UINT64_C(1000000000)
 
 /* Now. Any thread; a vDSO read of some 20 ns that never blocks. */
 static inline uint64_t sl_clock_now_ns(void)

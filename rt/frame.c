@@ -108,8 +108,8 @@ int sl_frame_check(const struct sl_frame_info *info, size_t size_bytes, struct s
                             sl_frame_format_name(info->fourcc, name));
     const char *problem = size_problem(shape, info->width_px, info->height_px);
     if (problem != NULL)
-        return sl_error_set(err, -EPROTO, "%s frame of %u x %u px: %s", shape->name,
-                            info->width_px, info->height_px, problem);
+        return sl_error_set(err, -EPROTO, "%s frame of %u x %u px: %s", shape->name, info->width_px,
+                            info->height_px, problem);
     if (info->plane_count != shape->plane_count)
         return sl_error_set(err, -EPROTO, "%s has %u planes, the frame claims %u", shape->name,
                             shape->plane_count, info->plane_count);

@@ -10,9 +10,9 @@
 
 #include "rt/error.h"
 
-#define SL_FOURCC(a, b, c, d)                                                  \
-    ((uint32_t)(uint8_t)(a) | (uint32_t)(uint8_t)(b) << 8 |                    \
-     (uint32_t)(uint8_t)(c) << 16 | (uint32_t)(uint8_t)(d) << 24)
+#define SL_FOURCC(a, b, c, d)                                                                      \
+    ((uint32_t)(uint8_t)(a) | (uint32_t)(uint8_t)(b) << 8 | (uint32_t)(uint8_t)(c) << 16 |         \
+     (uint32_t)(uint8_t)(d) << 24)
 
 /* The codes are V4L2's. */
 enum sl_format {
@@ -24,20 +24,20 @@ enum sl_format {
     SL_FORMAT_MJPEG = SL_FOURCC('M', 'J', 'P', 'G'),
 };
 
-#define SL_FRAME_PLANES_MAX 3
-#define SL_FRAME_WIDTH_MAX_PX 8192
+#define SL_FRAME_PLANES_MAX    3
+#define SL_FRAME_WIDTH_MAX_PX  8192
 #define SL_FRAME_HEIGHT_MAX_PX 8192
 
 /* Travels in a bus slot's meta area: fixed size, no pointers. */
 struct sl_frame_info {
-    uint64_t frame_id;        /* counts up by one a frame the sensor took, from 1 */
-    uint64_t exposed_ns;      /* middle of the exposure */
-    uint64_t received_ns;     /* when the pixels were complete in memory */
-    uint64_t dropped;         /* frames lost before this one, since the source started */
-    uint32_t fourcc;          /* enum sl_format */
+    uint64_t frame_id;    /* counts up by one a frame the sensor took, from 1 */
+    uint64_t exposed_ns;  /* middle of the exposure */
+    uint64_t received_ns; /* when the pixels were complete in memory */
+    uint64_t dropped;     /* frames lost before this one, since the source started */
+    uint32_t fourcc;      /* enum sl_format */
     uint32_t width_px;
     uint32_t height_px;
-    uint32_t size_bytes;      /* of all planes, from the first byte */
+    uint32_t size_bytes; /* of all planes, from the first byte */
     uint32_t plane_count;
     struct {
         uint32_t offset_bytes; /* from the frame's first byte */

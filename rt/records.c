@@ -52,8 +52,8 @@ const char *sl_reason_name(uint32_t reason)
 const char *sl_mode_name(uint32_t mode)
 {
     static const char *const NAMES[SL_MODE_COUNT] = {
-        [SL_MODE_DISARMED] = "disarmed", [SL_MODE_ARMED] = "armed",
-        [SL_MODE_DRIVING] = "driving",   [SL_MODE_PAUSED] = "paused",
+        [SL_MODE_DISARMED] = "disarmed",   [SL_MODE_ARMED] = "armed",
+        [SL_MODE_DRIVING] = "driving",     [SL_MODE_PAUSED] = "paused",
         [SL_MODE_SAFE_STOP] = "safe_stop",
     };
     return mode < SL_MODE_COUNT ? NAMES[mode] : "unknown";

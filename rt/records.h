@@ -13,7 +13,7 @@
 #include "rt/frame.h"
 
 enum sl_record_type {
-    SL_RECORD_FRAME = SL_FOURCC('F', 'R', 'M', '1'),      /* struct sl_frame_info in meta */
+    SL_RECORD_FRAME = SL_FOURCC('F', 'R', 'M', '1'), /* struct sl_frame_info in meta */
     SL_RECORD_DETECTION = SL_FOURCC('D', 'E', 'T', '1'),
     SL_RECORD_COMMAND = SL_FOURCC('C', 'M', 'D', '1'),
     SL_RECORD_STATE = SL_FOURCC('S', 'T', 'A', '1'),
@@ -22,19 +22,19 @@ enum sl_record_type {
     SL_RECORD_ACTION = SL_FOURCC('A', 'C', 'T', '1'),
 };
 
-#define SL_BUS_CAMERA "camera_feed"
+#define SL_BUS_CAMERA    "camera_feed"
 #define SL_BUS_DETECTION "detection_results"
-#define SL_BUS_COMMAND "vehicle_command"
-#define SL_BUS_STATE "vehicle_state"
-#define SL_BUS_ODOMETRY "vehicle_odometry"
-#define SL_BUS_TRUTH "ground_truth"
-#define SL_BUS_ACTION "vehicle_action"
+#define SL_BUS_COMMAND   "vehicle_command"
+#define SL_BUS_STATE     "vehicle_state"
+#define SL_BUS_ODOMETRY  "vehicle_odometry"
+#define SL_BUS_TRUTH     "ground_truth"
+#define SL_BUS_ACTION    "vehicle_action"
 
 /* ---- detection_results ---- */
 
 enum sl_lane_state {
-    SL_LANE_LOST = 0,      /* nothing to steer by: the lane fields are zero */
-    SL_LANE_ONE_LINE = 1,  /* one boundary seen, the other placed by the lane width */
+    SL_LANE_LOST = 0,     /* nothing to steer by: the lane fields are zero */
+    SL_LANE_ONE_LINE = 1, /* one boundary seen, the other placed by the lane width */
     SL_LANE_TWO_LINES = 2,
 };
 
@@ -42,29 +42,29 @@ enum sl_lane_state {
 
 /* One boundary of the lane, at the centre of its paint. */
 struct sl_lane_line {
-    uint32_t seen;         /* 1: fitted to paint in this frame; 0: inferred or absent */
-    uint32_t point_count;  /* of points_px; 0 if the boundary is absent */
-    float confidence;      /* 0..1 for this boundary alone */
-    float x_min_m;         /* ahead of the rear axle: where the polynomial holds */
+    uint32_t seen;        /* 1: fitted to paint in this frame; 0: inferred or absent */
+    uint32_t point_count; /* of points_px; 0 if the boundary is absent */
+    float confidence;     /* 0..1 for this boundary alone */
+    float x_min_m;        /* ahead of the rear axle: where the polynomial holds */
     float x_max_m;
-    float poly[4];         /* y_m = poly[0] + poly[1] x + poly[2] x^2 + poly[3] x^3 */
+    float poly[4]; /* y_m = poly[0] + poly[1] x + poly[2] x^2 + poly[3] x^3 */
     float points_px[SL_LANE_POINTS_MAX][2]; /* image x, y, from near to far */
 };
 
 struct sl_detection {
-    uint64_t frame_id;      /* of the frame this was found in */
-    uint64_t exposed_ns;    /* when that frame was exposed */
-    uint64_t received_ns;   /* when that frame was published */
-    uint64_t started_ns;    /* detection began */
-    uint64_t finished_ns;   /* detection ended */
-    uint32_t state;         /* enum sl_lane_state */
-    float confidence;       /* 0..1: chance that both boundaries are right */
-    float lateral_offset_m; /* vehicle relative to the lane's centre, positive left of it */
-    float heading_error_rad;/* vehicle relative to the lane, positive turned left */
-    float curvature_1pm;    /* of the lane's centre at the rear axle, positive bends left */
+    uint64_t frame_id;         /* of the frame this was found in */
+    uint64_t exposed_ns;       /* when that frame was exposed */
+    uint64_t received_ns;      /* when that frame was published */
+    uint64_t started_ns;       /* detection began */
+    uint64_t finished_ns;      /* detection ended */
+    uint32_t state;            /* enum sl_lane_state */
+    float confidence;          /* 0..1: chance that both boundaries are right */
+    float lateral_offset_m;    /* vehicle relative to the lane's centre, positive left of it */
+    float heading_error_rad;   /* vehicle relative to the lane, positive turned left */
+    float curvature_1pm;       /* of the lane's centre at the rear axle, positive bends left */
     float curvature_rate_1pm2; /* change of curvature by metre ahead */
     float lane_width_m;
-    uint32_t frame_width_px;  /* the picture that points_px refer to */
+    uint32_t frame_width_px; /* the picture that points_px refer to */
     uint32_t frame_height_px;
     uint32_t reserved;
     struct sl_lane_line left;
@@ -74,15 +74,15 @@ struct sl_detection {
 /* ---- vehicle_command ---- */
 
 struct sl_command {
-    uint64_t seq;           /* counts up by one a command, from 1 */
-    uint64_t frame_id;      /* newest frame whose detection took part; 0 for none */
-    uint64_t exposed_ns;    /* of that frame */
-    uint64_t received_ns;   /* of that frame: when it was published */
-    uint64_t issued_ns;     /* when this command was decided */
-    uint64_t expires_ns;    /* not to be obeyed after this time */
-    float steering_rad;     /* of the front wheels, positive left */
-    float speed_mps;        /* asked speed, never negative */
-    uint32_t mode;          /* enum sl_vehicle_mode */
+    uint64_t seq;         /* counts up by one a command, from 1 */
+    uint64_t frame_id;    /* newest frame whose detection took part; 0 for none */
+    uint64_t exposed_ns;  /* of that frame */
+    uint64_t received_ns; /* of that frame: when it was published */
+    uint64_t issued_ns;   /* when this command was decided */
+    uint64_t expires_ns;  /* not to be obeyed after this time */
+    float steering_rad;   /* of the front wheels, positive left */
+    float speed_mps;      /* asked speed, never negative */
+    uint32_t mode;        /* enum sl_vehicle_mode */
     uint32_t reserved;
 };
 
@@ -92,14 +92,14 @@ enum sl_vehicle_mode {
     SL_MODE_DISARMED = 0, /* outputs neutral, waits for arm */
     SL_MODE_ARMED = 1,    /* outputs neutral, waits for the lane to be good */
     SL_MODE_DRIVING = 2,
-    SL_MODE_PAUSED = 3,   /* stopped on request, drives on when resumed */
-    SL_MODE_SAFE_STOP = 4,/* stopped or stopping for a reason; see stop_reason */
+    SL_MODE_PAUSED = 3,    /* stopped on request, drives on when resumed */
+    SL_MODE_SAFE_STOP = 4, /* stopped or stopping for a reason; see stop_reason */
     SL_MODE_COUNT
 };
 
 enum sl_reason {
     SL_REASON_NONE = 0,
-    SL_REASON_REQUESTED,        /* somebody asked for stop */
+    SL_REASON_REQUESTED, /* somebody asked for stop */
     SL_REASON_LANE_LOST,
     SL_REASON_LOW_CONFIDENCE,
     SL_REASON_CAMERA_STALL,     /* no new frame */
@@ -139,27 +139,27 @@ enum sl_stage {
 
 struct sl_state {
     uint64_t published_ns;
-    uint64_t started_ns;         /* when the program started to drive its loops */
-    uint64_t frames;             /* detections used by control */
-    uint64_t frames_dropped;     /* published by the camera, never seen by the detector */
+    uint64_t started_ns;     /* when the program started to drive its loops */
+    uint64_t frames;         /* detections used by control */
+    uint64_t frames_dropped; /* published by the camera, never seen by the detector */
     uint64_t deadline_misses;
-    uint64_t page_faults;        /* of the real-time threads after start */
-    uint64_t allocations;        /* by the real-time threads after start */
-    uint64_t stop_count;         /* safe stops since start */
-    uint32_t mode;               /* enum sl_vehicle_mode */
-    uint32_t stop_reason;        /* enum sl_reason: of the present or the last stop */
-    uint64_t action_id;          /* newest request that was answered */
-    uint32_t action_reason;      /* enum sl_reason; NONE: accepted */
-    uint32_t lane_state;         /* enum sl_lane_state */
+    uint64_t page_faults;   /* of the real-time threads after start */
+    uint64_t allocations;   /* by the real-time threads after start */
+    uint64_t stop_count;    /* safe stops since start */
+    uint32_t mode;          /* enum sl_vehicle_mode */
+    uint32_t stop_reason;   /* enum sl_reason: of the present or the last stop */
+    uint64_t action_id;     /* newest request that was answered */
+    uint32_t action_reason; /* enum sl_reason; NONE: accepted */
+    uint32_t lane_state;    /* enum sl_lane_state */
     float confidence;
-    float lateral_offset_m;      /* as detected */
+    float lateral_offset_m; /* as detected */
     float heading_error_rad;
     float curvature_1pm;
-    float steering_rad;          /* as commanded */
+    float steering_rad; /* as commanded */
     float speed_command_mps;
-    float speed_mps;             /* as measured, or as assumed where nothing measures */
-    float detection_age_ms;      /* of the pose steered by */
-    uint32_t realtime;           /* SL_REALTIME_* */
+    float speed_mps;        /* as measured, or as assumed where nothing measures */
+    float detection_age_ms; /* of the pose steered by */
+    uint32_t realtime;      /* SL_REALTIME_* */
     uint32_t reserved;
     struct sl_stage_stats stages[SL_STAGE_COUNT];
 };
@@ -177,7 +177,7 @@ struct sl_odometry {
     float speed_mps;
     float steering_rad;
     float yaw_rate_radps;
-    uint32_t valid;          /* SL_ODOMETRY_* bits: which fields are measured */
+    uint32_t valid; /* SL_ODOMETRY_* bits: which fields are measured */
 };
 
 enum {
@@ -191,17 +191,17 @@ enum {
 struct sl_truth {
     uint64_t frame_id;
     uint64_t exposed_ns;
-    float x_m, y_m, yaw_rad;     /* world */
+    float x_m, y_m, yaw_rad; /* world */
     float speed_mps;
-    float steering_rad;          /* of the wheels */
-    float lateral_offset_m;      /* as in sl_detection, of the rear axle's middle */
+    float steering_rad;     /* of the wheels */
+    float lateral_offset_m; /* as in sl_detection, of the rear axle's middle */
     float heading_error_rad;
     float curvature_1pm;
     float lane_width_m;
-    float progress_m;            /* along the track since the start, laps counted */
+    float progress_m; /* along the track since the start, laps counted */
     uint32_t laps;
     uint32_t departures;
-    uint32_t markings;           /* 1: painted here; 0: a crossing without markings */
+    uint32_t markings; /* 1: painted here; 0: a crossing without markings */
     uint32_t reserved;
 };
 
@@ -213,14 +213,14 @@ enum sl_action_kind {
     SL_ACTION_PAUSE,
     SL_ACTION_RESUME,
     SL_ACTION_STOP,
-    SL_ACTION_RESPAWN,       /* simulator only */
+    SL_ACTION_RESPAWN, /* simulator only */
 };
 
 struct sl_action {
-    uint64_t id;             /* chosen by the sender, rising */
+    uint64_t id; /* chosen by the sender, rising */
     uint64_t issued_ns;
-    uint64_t expires_ns;     /* refused after this time */
-    uint32_t kind;           /* enum sl_action_kind */
+    uint64_t expires_ns; /* refused after this time */
+    uint32_t kind;       /* enum sl_action_kind */
     uint32_t reserved;
 };
 

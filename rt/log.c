@@ -1,0 +1,174 @@
+/* A bounded queue of many producers and one consumer, after D. Vyukov's
+ * bounded MPMC queue: each cell carries the position for which it is free or
+ * full, so that producers only meet at one counter. */
+#include "rt/log.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "rt/clock.h"
+#include "rt/thread.h"
+
+#define CELLS             1024u /* a power of two */
+#define DRAIN_INTERVAL_NS (20 * SL_NS_PER_MS)
+
+struct cell {
+    _Alignas(64) _Atomic uint64_t turn; /* position: free for it; position + 1: full */
+    uint64_t time_ns;
+    const char *format;
+    enum sl_log_level level;
+    int count;
+    struct sl_log_arg args[SL_LOG_ARGS_MAX];
+};
+
+struct sl_log {
+    struct cell cells[CELLS];
+    _Alignas(64) _Atomic uint64_t head; /* next position to write */
+    _Alignas(64) uint64_t tail;         /* next position to print; the writing thread's */
+    _Atomic uint64_t dropped;
+    uint64_t dropped_told;
+    _Atomic bool stop;
+    enum sl_log_level level;
+    FILE *to;
+    struct sl_thread thread;
+};
+
+void sl_log_put(struct sl_log *log, enum sl_log_level level, const char *format,
+                const struct sl_log_arg *args, int count)
+{
+    if (log == NULL || level < log->level)
+        return;
+    uint64_t position = atomic_load_explicit(&log->head, memory_order_relaxed);
+    struct cell *cell;
+    for (;;) {
+        cell = &log->cells[position % CELLS];
+        /* SYNC with the release of turn in drain(): the cell was read out. */
+        uint64_t turn = atomic_load_explicit(&cell->turn, memory_order_acquire);
+        if (turn == position) {
+            if (atomic_compare_exchange_weak_explicit(&log->head, &position, position + 1,
+                                                      memory_order_relaxed, memory_order_relaxed))
+                break;
+        } else if (turn < position) {
+            atomic_fetch_add_explicit(&log->dropped, 1, memory_order_relaxed);
+            return;
+        } else {
+            position = atomic_load_explicit(&log->head, memory_order_relaxed);
+        }
+    }
+    cell->time_ns = sl_clock_now_ns();
+    cell->format = format;
+    cell->level = level;
+    cell->count = count < SL_LOG_ARGS_MAX ? count : SL_LOG_ARGS_MAX;
+    memcpy(cell->args, args, (size_t)cell->count * sizeof *args);
+    /* SYNC with the acquire of turn in drain(). */
+    atomic_store_explicit(&cell->turn, position + 1, memory_order_release);
+}
+
+static void print_arg(FILE *to, const struct sl_log_arg *arg)
+{
+    switch (arg->kind) {
+    case SL_ARG_I64:
+        fprintf(to, "%" PRId64, arg->value.i64);
+        break;
+    case SL_ARG_U64:
+        fprintf(to, "%" PRIu64, arg->value.u64);
+        break;
+    case SL_ARG_F64:
+        fprintf(to, "%.4g", arg->value.f64);
+        break;
+    case SL_ARG_TEXT:
+        fputs(arg->value.text, to);
+        break;
+    }
+}
+
+static void print_cell(FILE *to, const struct cell *cell)
+{
+    static const char *const LEVELS[] = {"debug", "info", "warning", "error"};
+    fprintf(to, "%.6f %s: ", (double)cell->time_ns / 1e9, LEVELS[cell->level]);
+    int next = 0;
+    for (const char *p = cell->format; *p != '\0'; p++) {
+        if (p[0] == '{' && p[1] == '}') {
+            if (next < cell->count)
+                print_arg(to, &cell->args[next]);
+            next++;
+            p++;
+        } else {
+            fputc(*p, to);
+        }
+    }
+    fputc('\n', to);
+}
+
+static void drain(struct sl_log *log)
+{
+    bool printed = false;
+    for (;;) {
+        struct cell *cell = &log->cells[log->tail % CELLS];
+        /* SYNC with the release of turn in sl_log_put(). */
+        if (atomic_load_explicit(&cell->turn, memory_order_acquire) != log->tail + 1)
+            break;
+        print_cell(log->to, cell);
+        printed = true;
+        atomic_store_explicit(&cell->turn, log->tail + CELLS, memory_order_release);
+        log->tail++;
+    }
+    uint64_t dropped = sl_log_dropped(log);
+    if (dropped != log->dropped_told) {
+        fprintf(log->to, "%.6f warning: %" PRIu64 " log messages were lost: too many at once\n",
+                (double)sl_clock_now_ns() / 1e9, dropped - log->dropped_told);
+        log->dropped_told = dropped;
+        printed = true;
+    }
+    if (printed)
+        fflush(log->to);
+}
+
+static void *log_main(void *argument)
+{
+    struct sl_log *log = argument;
+    while (!atomic_load_explicit(&log->stop, memory_order_acquire)) {
+        drain(log);
+        sl_clock_sleep_until_ns(sl_clock_now_ns() + DRAIN_INTERVAL_NS);
+    }
+    drain(log);
+    return NULL;
+}
+
+int sl_log_open(struct sl_log **out, FILE *to, enum sl_log_level level, struct sl_error *err)
+{
+    *out = NULL;
+    struct sl_log *log = aligned_alloc(64, sizeof *log);
+    if (log == NULL)
+        return sl_error_set(err, -ENOMEM, "no memory for the log");
+    memset(log, 0, sizeof *log);
+    for (uint32_t i = 0; i < CELLS; i++)
+        atomic_init(&log->cells[i].turn, i);
+    log->to = to;
+    log->level = level;
+    const struct sl_thread_config config = {.name = "sl-log", .priority = 0, .cpu = -1};
+    int rc = sl_thread_start(&log->thread, &config, log_main, log, err);
+    if (rc != 0) {
+        free(log);
+        return rc;
+    }
+    *out = log;
+    return 0;
+}
+
+void sl_log_close(struct sl_log *log)
+{
+    if (log == NULL)
+        return;
+    atomic_store_explicit(&log->stop, true, memory_order_release);
+    sl_thread_join(&log->thread);
+    free(log);
+}
+
+uint64_t sl_log_dropped(const struct sl_log *log)
+{
+    return atomic_load_explicit(&log->dropped, memory_order_relaxed);
+}

@@ -1,0 +1,178 @@
+#include "rt/thread.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "rt/clock.h"
+
+#define DEFAULT_STACK ((size_t)256 << 10)
+/* Left untouched at the stack's low end: frames that are live while touching,
+ * thread-local storage and the guard page. */
+#define STACK_MARGIN ((size_t)32 << 10)
+
+struct start {
+    void *(*main)(void *);
+    void *argument;
+    size_t touch_bytes;
+    char name[16];
+    pthread_barrier_t copied;
+};
+
+/* Writes to every page of the stack below, so that later calls find them
+ * present. Not inlined, so that the array lies below the caller's frame. */
+__attribute__((noinline)) static void touch_stack(size_t bytes)
+{
+    volatile char page[4096];
+    page[0] = 0;
+    page[sizeof page - 1] = 0;
+    if (bytes > sizeof page)
+        touch_stack(bytes - sizeof page);
+    page[1] = 0; /* keeps the call from becoming a jump */
+}
+
+static void *thread_main(void *argument)
+{
+    struct start *start = argument;
+    struct start copy = {
+        .main = start->main, .argument = start->argument, .touch_bytes = start->touch_bytes};
+    pthread_setname_np(pthread_self(), start->name);
+    pthread_barrier_wait(&start->copied);
+    touch_stack(copy.touch_bytes);
+    return copy.main(copy.argument);
+}
+
+static int create(struct sl_thread *thread, const struct sl_thread_config *config,
+                  struct start *start, int priority)
+{
+    pthread_attr_t attr;
+    pthread_attr_init(&attr);
+    size_t stack = config->stack_bytes == 0 ? DEFAULT_STACK : config->stack_bytes;
+    int rc = pthread_attr_setstacksize(&attr, stack);
+    start->touch_bytes = stack > STACK_MARGIN ? stack - STACK_MARGIN : 0;
+    if (rc == 0 && config->cpu >= 0) {
+        cpu_set_t set;
+        CPU_ZERO(&set);
+        CPU_SET(config->cpu, &set);
+        rc = pthread_attr_setaffinity_np(&attr, sizeof set, &set);
+    }
+    const struct sched_param param = {.sched_priority = priority};
+    pthread_attr_setinheritsched(&attr, PTHREAD_EXPLICIT_SCHED);
+    pthread_attr_setschedpolicy(&attr, priority > 0 ? SCHED_FIFO : SCHED_OTHER);
+    pthread_attr_setschedparam(&attr, &param);
+    if (rc == 0) {
+        sigset_t all, old;
+        sigfillset(&all);
+        pthread_sigmask(SIG_SETMASK, &all, &old);
+        rc = pthread_create(&thread->id, &attr, thread_main, start);
+        pthread_sigmask(SIG_SETMASK, &old, NULL);
+    }
+    pthread_attr_destroy(&attr);
+    return rc;
+}
+
+/* A user who was granted rtprio has it as the hard limit. */
+static void raise_rtprio_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_RTPRIO, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_RTPRIO, &limit);
+    }
+}
+
+int sl_thread_start(struct sl_thread *thread, const struct sl_thread_config *config,
+                    void *(*main)(void *), void *argument, struct sl_error *err)
+{
+    *thread = (struct sl_thread){0};
+    if (config->priority < 0 || config->priority > 98)
+        return sl_error_set(err, -EINVAL, "thread %s: priority %d is not in 0..98", config->name,
+                            config->priority);
+    if (config->cpu >= sysconf(_SC_NPROCESSORS_CONF) || config->cpu >= CPU_SETSIZE)
+        return sl_error_set(err, -EINVAL,
+                            "thread %s is to stay on core %d, but this machine has %ld cores "
+                            "(counted from 0); see [realtime] in the settings",
+                            config->name, config->cpu, sysconf(_SC_NPROCESSORS_CONF));
+    struct start start = {.main = main, .argument = argument};
+    snprintf(start.name, sizeof start.name, "%s", config->name);
+    pthread_barrier_init(&start.copied, NULL, 2);
+    raise_rtprio_limit();
+    int rc = create(thread, config, &start, config->priority);
+    thread->fifo = rc == 0 && config->priority > 0;
+    if (rc == EPERM)
+        rc = create(thread, config, &start, 0);
+    if (rc == 0) {
+        thread->running = true;
+        pthread_barrier_wait(&start.copied);
+    }
+    pthread_barrier_destroy(&start.copied);
+    if (rc != 0)
+        return sl_error_set(err, -rc, "cannot start thread %s: %s", config->name, strerror(rc));
+    return 0;
+}
+
+void sl_thread_join(struct sl_thread *thread)
+{
+    if (!thread->running)
+        return;
+    pthread_join(thread->id, NULL);
+    thread->running = false;
+}
+
+static void *nothing(void *argument)
+{
+    return argument;
+}
+
+int sl_thread_may_fifo(int priority, struct sl_error *err)
+{
+    struct sl_thread thread;
+    const struct sl_thread_config config = {.name = "sl-probe", .priority = priority, .cpu = -1};
+    int rc = sl_thread_start(&thread, &config, nothing, NULL, err);
+    if (rc != 0)
+        return rc;
+    sl_thread_join(&thread);
+    if (thread.fifo)
+        return 0;
+    return sl_error_set(err, -EPERM,
+                        "threads run at ordinary priority: SCHED_FIFO is not permitted; grant it "
+                        "with tools/setup --realtime and log in again");
+}
+
+void sl_loop_init(struct sl_loop *loop, uint64_t period_ns, uint64_t allowed_ns, uint64_t start_ns)
+{
+    memset(loop, 0, sizeof *loop);
+    loop->period_ns = period_ns;
+    loop->allowed_ns = allowed_ns;
+    loop->next_ns = start_ns + period_ns;
+}
+
+bool sl_loop_begin(struct sl_loop *loop, uint64_t now_ns)
+{
+    uint64_t late_ns = now_ns > loop->next_ns ? now_ns - loop->next_ns : 0;
+    sl_histogram_add(&loop->lateness, late_ns);
+    uint64_t whole = late_ns / loop->period_ns; /* deadlines that passed unserved */
+    bool missed = whole > 0 || late_ns > loop->allowed_ns;
+    if (missed) {
+        uint64_t misses = atomic_load_explicit(&loop->misses, memory_order_relaxed);
+        atomic_store_explicit(&loop->misses, misses + (whole > 0 ? whole : 1),
+                              memory_order_relaxed);
+    }
+    loop->next_ns += (whole + 1) * loop->period_ns;
+    return missed;
+}
+
+bool sl_loop_wait(struct sl_loop *loop)
+{
+    return sl_loop_begin(loop, sl_clock_sleep_until_ns(loop->next_ns));
+}
+
+uint64_t sl_loop_misses(const struct sl_loop *loop)
+{
+    return atomic_load_explicit(&loop->misses, memory_order_relaxed);
+}
