@@ -1,0 +1,246 @@
+/* The control thread: sleeps until a detection comes or a tick is due, decides,
+ * tells the actuator. The law asks, safety allows, limits have the last word. */
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+
+#include "app/drive/nodes.h"
+#include "rt/clock.h"
+
+#define ODOMETRY_FRESH_NS (200 * SL_NS_PER_MS)
+
+static void take_detection(struct sl_control_node *node, uint64_t now_ns)
+{
+    if (node->lane_seen_ns != 0 && node->lane.frame_id > node->last_frame_id)
+        node->state.frames_dropped += node->lane.frame_id - node->last_frame_id - 1;
+    node->last_frame_id = node->lane.frame_id;
+    node->lane_seen_ns = now_ns;
+    node->state.frames++;
+}
+
+static void take_odometry(struct sl_control_node *node, uint64_t now_ns)
+{
+    if (sl_bus_read_newest(node->odometry, &node->motion, sizeof node->motion, NULL) == 0)
+        node->motion_seen_ns = now_ns;
+}
+
+/* Measured where something measures, else what was last asked for. */
+static double speed_now(const struct sl_control_node *node, uint64_t now_ns)
+{
+    if (node->motion_seen_ns != 0 && now_ns - node->motion_seen_ns <= ODOMETRY_FRESH_NS &&
+        (node->motion.valid & SL_ODOMETRY_SPEED) != 0 && isfinite(node->motion.speed_mps))
+        return (double)node->motion.speed_mps;
+    return node->applied.speed_mps;
+}
+
+static double steering_now(const struct sl_control_node *node, uint64_t now_ns)
+{
+    if (node->motion_seen_ns != 0 && now_ns - node->motion_seen_ns <= ODOMETRY_FRESH_NS &&
+        (node->motion.valid & SL_ODOMETRY_STEERING) != 0 && isfinite(node->motion.steering_rad))
+        return (double)node->motion.steering_rad;
+    return node->applied.steering_rad;
+}
+
+static void answer_request(struct sl_drive *drive, const struct sl_safety_input *in)
+{
+    struct sl_control_node *node = &drive->control;
+    struct sl_request request;
+    uint64_t count = sl_latch_read(&node->request, &request, sizeof request);
+    if (count == node->requests_taken)
+        return;
+    node->requests_taken = count;
+    enum sl_reason reason = SL_REASON_NONE;
+    if (request.kind == SL_ACTION_RESPAWN) {
+        /* The simulator puts the vehicle elsewhere: what was seen is void. */
+        sl_control_reset(&node->control);
+        atomic_store_explicit(&drive->detect.reset, true, memory_order_release);
+    } else {
+        reason = sl_safety_request(&node->safety, request.kind, in);
+    }
+    node->state.action_id = request.id;
+    node->state.action_reason = reason;
+}
+
+static void note_stop(struct sl_drive *drive, uint32_t reason)
+{
+    struct sl_control_node *node = &drive->control;
+    uint64_t n = atomic_load_explicit(&node->stop_count, memory_order_relaxed);
+    if (n < SL_DRIVE_STOPS_MAX)
+        atomic_store_explicit(&node->stop_reasons[n], reason, memory_order_relaxed);
+    /* SYNC with the acquire in sl_drive_stops(). */
+    atomic_store_explicit(&node->stop_count, n + 1, memory_order_release);
+    sl_log(drive->log, SL_LOG_WARNING, "safe stop: {}", sl_log_text(sl_reason_text(reason)));
+}
+
+/* What the law asks for under what safety allows. */
+static struct sl_wish decide(struct sl_control_node *node, const struct sl_safety_input *in,
+                             const struct sl_safety_output *allowed, uint64_t now_ns,
+                             struct sl_control_output *law)
+{
+    const bool lane_good = node->safety.bad_since_ns == 0 && node->lane_seen_ns != 0;
+    const bool stopping = allowed->mode == SL_MODE_PAUSED || allowed->mode == SL_MODE_SAFE_STOP;
+    const bool moving = in->speed_mps > node->safety.config.standing_mps;
+    struct sl_wish wish = {.decided_ns = now_ns,
+                           .steering_rad = node->applied.steering_rad,
+                           .neutral = allowed->neutral};
+    const struct sl_control_input input = {.now_ns = now_ns,
+                                           .lane = &node->lane,
+                                           .speed_mps = in->speed_mps,
+                                           .steering_rad = steering_now(node, now_ns),
+                                           .speed_scale = allowed->speed_scale};
+    *law = (struct sl_control_output){.steering_rad = wish.steering_rad};
+    /* A stop in a bend must not run straight on: while it rolls out it is
+     * steered along the lane for as long as the lane is good. */
+    bool rolling_out = stopping && moving && lane_good;
+    if (!allowed->neutral || rolling_out)
+        sl_control_step(&node->control, &input, law);
+    else
+        sl_control_reset(&node->control);
+
+    node->not_finite = !isfinite(law->steering_rad) || !isfinite(law->speed_mps);
+    if (node->not_finite) {
+        wish.neutral = true;
+        return wish;
+    }
+    if (rolling_out) {
+        wish.neutral = false;
+        wish.steering_rad = law->steering_rad;
+        wish.speed_mps = 0.0;
+    } else if (!allowed->neutral) {
+        wish.steering_rad = allowed->hold_steering ? node->applied.steering_rad : law->steering_rad;
+        wish.speed_mps = law->speed_mps;
+    }
+    return wish;
+}
+
+static void send(struct sl_drive *drive, uint64_t now_ns, const struct sl_safety_output *allowed)
+{
+    struct sl_control_node *node = &drive->control;
+    const uint64_t lease_ns =
+        (uint64_t)(drive->settings->safety.command_lease_ms * (double)SL_NS_PER_MS);
+    const struct sl_command command = {.seq = ++node->command_seq,
+                                       .frame_id = node->lane.frame_id,
+                                       .exposed_ns = node->lane.exposed_ns,
+                                       .received_ns = node->lane.received_ns,
+                                       .issued_ns = now_ns,
+                                       .expires_ns = now_ns + lease_ns,
+                                       .steering_rad = (float)node->applied.steering_rad,
+                                       .speed_mps = (float)node->applied.speed_mps,
+                                       .mode = allowed->mode};
+    int rc = sl_actuator_send(node->actuator, &command, now_ns);
+    node->actuator_failed = rc != 0;
+}
+
+static void publish_state(struct sl_drive *drive, const struct sl_safety_output *allowed,
+                          const struct sl_control_output *law, double speed_mps)
+{
+    struct sl_control_node *node = &drive->control;
+    struct sl_state *state = &node->state;
+    state->mode = allowed->mode;
+    state->stop_reason = allowed->stop_reason;
+    state->lane_state = node->lane.state;
+    state->confidence = node->lane.confidence;
+    state->lateral_offset_m = node->lane.lateral_offset_m;
+    state->heading_error_rad = node->lane.heading_error_rad;
+    state->curvature_1pm = node->lane.curvature_1pm;
+    state->steering_rad = (float)node->applied.steering_rad;
+    state->speed_command_mps = (float)node->applied.speed_mps;
+    state->speed_mps = (float)speed_mps;
+    state->detection_age_ms = (float)(law->age_s * 1e3);
+    sl_latch_write(&node->published, state, sizeof *state);
+}
+
+static void step(struct sl_drive *drive, uint64_t now_ns, bool fresh, uint64_t woken_ns)
+{
+    struct sl_control_node *node = &drive->control;
+    take_odometry(node, now_ns);
+    const struct sl_safety_input in = {
+        .now_ns = now_ns,
+        .frame_ns = drive->lockstep
+                        ? now_ns
+                        : atomic_load_explicit(&drive->detect.frame_seen_ns, memory_order_relaxed),
+        .detection_ns = node->lane_seen_ns,
+        .detection_exposed_ns = node->lane.exposed_ns,
+        .lane_state = node->lane.state,
+        .confidence = (double)node->lane.confidence,
+        .speed_mps = speed_now(node, now_ns),
+        .deadline_missed = node->missed,
+        .not_finite = node->not_finite,
+        .actuator_failed = node->actuator_failed,
+        .detector_counts_frames = drive->detect.detector != NULL,
+    };
+    answer_request(drive, &in);
+    struct sl_safety_output allowed;
+    sl_safety_step(&node->safety, &in, &allowed);
+    if (allowed.stopped_now)
+        note_stop(drive, allowed.stop_reason);
+
+    struct sl_control_output law;
+    const struct sl_wish wish = decide(node, &in, &allowed, now_ns, &law);
+    sl_limits_apply(&node->limits, now_ns, &wish, &node->applied);
+    send(drive, now_ns, &allowed);
+    if (fresh && !drive->lockstep) {
+        const uint64_t sent_ns = sl_clock_now_ns();
+        const struct sl_detection *lane = &node->lane;
+        const uint64_t from[] = {lane->received_ns, lane->started_ns, lane->finished_ns,
+                                 lane->received_ns};
+        const uint64_t to[] = {lane->started_ns, lane->finished_ns, woken_ns, sent_ns};
+        for (int i = 0; i < SL_STAGE_LOOP_LATENESS; i++)
+            sl_histogram_add(&node->stages[i], to[i] > from[i] ? to[i] - from[i] : 0);
+    }
+    if (fresh && !node->actuator_failed)
+        atomic_store_explicit(&drive->warm, true, memory_order_relaxed);
+    publish_state(drive, &allowed, &law, in.speed_mps);
+}
+
+/* Outputs to neutral, whatever the state, on the way out. */
+static void leave(struct sl_drive *drive)
+{
+    sl_actuator_neutral(drive->control.actuator, sl_clock_now_ns());
+}
+
+static void run_lockstep(struct sl_drive *drive)
+{
+    struct sl_control_node *node = &drive->control;
+    while (!atomic_load_explicit(&drive->stop, memory_order_relaxed)) {
+        if (sl_bus_wait(node->detections, sl_clock_now_ns() + 20 * SL_NS_PER_MS) != 0 ||
+            sl_bus_read_next(node->detections, &node->lane, sizeof node->lane, NULL) != 0)
+            continue;
+        uint64_t now_ns = node->lane.received_ns; /* virtual time: the frame's */
+        take_detection(node, now_ns);
+        step(drive, now_ns, true, now_ns);
+        sl_node_round(drive, &node->thread);
+    }
+}
+
+static void run_realtime(struct sl_drive *drive)
+{
+    struct sl_control_node *node = &drive->control;
+    while (!atomic_load_explicit(&drive->stop, memory_order_relaxed)) {
+        sl_bus_wait(node->detections, node->loop.next_ns);
+        uint64_t now_ns = sl_clock_now_ns();
+        bool fresh =
+            sl_bus_read_newest(node->detections, &node->lane, sizeof node->lane, NULL) == 0;
+        bool due = now_ns >= node->loop.next_ns;
+        if (due)
+            node->missed = sl_loop_begin(&node->loop, now_ns);
+        if (!fresh && !due)
+            continue; /* woken by a writer that closed */
+        if (fresh)
+            take_detection(node, now_ns);
+        step(drive, now_ns, fresh, now_ns);
+        node->missed = false;
+        sl_node_round(drive, &node->thread);
+    }
+}
+
+void *sl_control_node_main(void *argument)
+{
+    struct sl_drive *drive = argument;
+    if (drive->lockstep)
+        run_lockstep(drive);
+    else
+        run_realtime(drive);
+    leave(drive);
+    return NULL;
+}

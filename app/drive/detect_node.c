@@ -1,0 +1,68 @@
+#include <errno.h>
+#include <string.h>
+
+#include "app/drive/nodes.h"
+#include "rt/clock.h"
+
+#define WAIT_NS (20 * SL_NS_PER_MS)
+
+/* Lanes of the lent frame. False if there is nothing to publish. */
+static bool detect(struct sl_drive *drive, const struct sl_bus_view *frame,
+                   struct sl_detection *out)
+{
+    struct sl_frame_info info;
+    memcpy(&info, frame->meta, sizeof info);
+    const uint64_t started_ns = sl_clock_now_ns();
+    /* The frame may come from another process: nothing in it is trusted. */
+    if (sl_frame_check(&info, frame->size, NULL) != 0 ||
+        sl_detector_run(drive->detect.detector, &info, frame->data, out) != 0)
+        return false;
+    out->frame_id = info.frame_id;
+    out->exposed_ns = info.exposed_ns;
+    /* In lockstep the frame tells its own time; else the bus knows best. */
+    out->received_ns = drive->lockstep ? info.received_ns : frame->published_ns;
+    out->started_ns = started_ns;
+    out->finished_ns = sl_clock_now_ns();
+    return true;
+}
+
+void *sl_detect_node_main(void *argument)
+{
+    struct sl_drive *drive = argument;
+    struct sl_detect_node *node = &drive->detect;
+    bool told_unusable = false;
+    uint64_t attached = 0;
+    while (!atomic_load_explicit(&drive->stop, memory_order_relaxed)) {
+        int rc = sl_bus_wait(node->reader, sl_clock_now_ns() + WAIT_NS);
+        struct sl_bus_view frame;
+        if (rc == 0)
+            rc = drive->lockstep ? sl_bus_acquire_next(node->reader, &frame)
+                                 : sl_bus_acquire_newest(node->reader, &frame);
+        if (rc == -EPROTO && !told_unusable) {
+            sl_log(drive->log, SL_LOG_ERROR,
+                   "detect: what is on the camera's bus is not frames of this version; check "
+                   "bus.camera and the program that writes it");
+            told_unusable = true;
+        }
+        if (rc == 0) {
+            bool restarted = sl_bus_reader_attached(node->reader) != attached;
+            attached = sl_bus_reader_attached(node->reader);
+            if (restarted || atomic_exchange_explicit(&node->reset, false, memory_order_acquire))
+                sl_detector_reset(node->detector);
+            struct sl_detection found;
+            bool usable = detect(drive, &frame, &found);
+            atomic_store_explicit(&node->frame_seen_ns, sl_clock_now_ns(), memory_order_relaxed);
+            /* An overrun frame may be half another: what it gave is void. */
+            if (sl_bus_release(node->reader, &frame) == 0 && usable)
+                sl_bus_write(node->writer, &found, sizeof found, found.exposed_ns);
+            else if (!usable && !told_unusable) {
+                sl_log(drive->log, SL_LOG_ERROR,
+                       "detect: the camera's frames cannot be used: NV12, GRAY8, YUYV, BGR24 and "
+                       "BGRA are possible");
+                told_unusable = true;
+            }
+        }
+        sl_node_round(drive, &node->thread);
+    }
+    return NULL;
+}

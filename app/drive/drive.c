@@ -1,0 +1,314 @@
+#include "app/drive/drive.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "app/config/convert.h"
+#include "app/drive/nodes.h"
+#include "rt/clock.h"
+
+void sl_node_round(struct sl_drive *drive, struct sl_node_thread *thread)
+{
+    if (!thread->warm) {
+        if (!atomic_load_explicit(&drive->warm, memory_order_relaxed))
+            return;
+        thread->warm = true;
+        thread->faults_base = sl_memory_thread_faults();
+        sl_memory_mark_thread(true);
+    }
+    atomic_store_explicit(&thread->faults, sl_memory_thread_faults() - thread->faults_base,
+                          memory_order_relaxed);
+}
+
+/* ---- opening ---- */
+
+static bool frames_come_from_elsewhere(const struct sl_settings *s)
+{
+    return strcmp(s->camera.driver, "bus") == 0 && strcmp(s->camera.source, s->bus.camera) == 0;
+}
+
+static int open_reader(struct sl_bus_reader **reader, const char *name, uint32_t type, size_t bytes,
+                       struct sl_error *err)
+{
+    const struct sl_bus_reader_config config = {
+        .name = name, .type = type, .min_bytes = bytes, .realtime = true};
+    return sl_bus_reader_open(reader, &config, err);
+}
+
+static int open_writer(struct sl_bus_writer **writer, const char *name, uint32_t type, size_t bytes,
+                       struct sl_error *err)
+{
+    const struct sl_bus_writer_config config = {
+        .name = name, .type = type, .slot_count = SL_BUS_RECORD_SLOTS, .slot_bytes = bytes};
+    return sl_bus_writer_open(writer, &config, err);
+}
+
+static int open_camera(struct sl_drive *d, struct sl_error *err)
+{
+    const struct sl_settings *s = d->settings;
+    if (frames_come_from_elsewhere(s))
+        return 0;
+    const struct sl_camera_config config = {.driver = s->camera.driver,
+                                            .source = s->camera.source,
+                                            .width_px = (uint32_t)s->camera.width_px,
+                                            .height_px = (uint32_t)s->camera.height_px,
+                                            .fourcc = sl_frame_format_parse(s->camera.format),
+                                            .rate_hz = s->camera.rate_hz,
+                                            .loop = s->camera.loop};
+    int rc = sl_camera_open(&d->camera.camera, &config, err);
+    if (rc != 0)
+        return rc;
+    const struct sl_bus_writer_config bus = {.name = s->bus.camera,
+                                             .type = SL_RECORD_FRAME,
+                                             .slot_count = SL_BUS_FRAME_SLOTS,
+                                             .slot_bytes =
+                                                 sl_camera_caps(d->camera.camera)->frame_bytes,
+                                             .huge_pages = s->realtime.enable};
+    rc = sl_bus_writer_open(&d->camera.writer, &bus, err);
+    if (rc == 0 && sl_bus_writer_huge_pages(d->camera.writer))
+        d->realtime |= SL_REALTIME_HUGEPAGES;
+    return rc;
+}
+
+static int open_detector(struct sl_drive *d, struct sl_error *err)
+{
+    const struct sl_settings *s = d->settings;
+    if (strcmp(s->detect.detector, "bus") == 0)
+        return 0;
+    struct sl_detect_config config;
+    sl_settings_detect(s, &config);
+    config.track = 1;
+    int rc = sl_arena_open(&d->arena, sl_detector_size() + 4096, s->realtime.enable, err);
+    if (rc != 0)
+        return rc;
+    d->detect.detector = sl_arena_take(&d->arena, sl_detector_size(), 64);
+    rc = sl_detector_init(d->detect.detector, &config, err);
+    if (rc == 0)
+        rc = open_reader(&d->detect.reader, s->bus.camera, SL_RECORD_FRAME, 1, err);
+    if (rc == 0)
+        rc = open_writer(&d->detect.writer, s->bus.detection, SL_RECORD_DETECTION,
+                         sizeof(struct sl_detection), err);
+    if (d->arena.huge_pages)
+        d->realtime |= SL_REALTIME_HUGEPAGES;
+    return rc;
+}
+
+static int open_control(struct sl_drive *d, struct sl_error *err)
+{
+    const struct sl_settings *s = d->settings;
+    struct sl_control_node *node = &d->control;
+    struct sl_control_config control;
+    struct sl_safety_config safety;
+    struct sl_limits_config limits;
+    sl_settings_control(s, &control);
+    sl_settings_safety(s, &safety);
+    sl_settings_limits(s, &limits);
+    int rc = sl_control_init(&node->control, &control, err);
+    if (rc == 0)
+        rc = sl_safety_init(&node->safety, &safety, 0, err);
+    if (rc == 0)
+        rc = sl_limits_init(&node->limits, &limits, err);
+    if (rc == 0)
+        rc = open_reader(&node->detections, s->bus.detection, SL_RECORD_DETECTION,
+                         sizeof(struct sl_detection), err);
+    if (rc == 0)
+        rc = open_reader(&node->odometry, s->bus.odometry, SL_RECORD_ODOMETRY,
+                         sizeof(struct sl_odometry), err);
+    const struct sl_actuator_config actuator = {.driver = s->actuator.driver,
+                                                .target = s->bus.command,
+                                                .steering_max_rad = s->vehicle.steering_max_rad,
+                                                .speed_max_mps = s->vehicle.speed_max_mps};
+    if (rc == 0)
+        rc = sl_actuator_open(&node->actuator, &actuator, err);
+    return rc;
+}
+
+static int open_bridge(struct sl_drive *d, struct sl_error *err)
+{
+    const struct sl_settings *s = d->settings;
+    const struct sl_bus_reader_config actions = {
+        .name = s->bus.action, .type = SL_RECORD_ACTION, .min_bytes = sizeof(struct sl_action)};
+    int rc =
+        open_writer(&d->state_writer, s->bus.state, SL_RECORD_STATE, sizeof(struct sl_state), err);
+    if (rc == 0)
+        rc = sl_bus_reader_open(&d->actions, &actions, err);
+    return rc;
+}
+
+/* Asks for what real time needs; what is not granted is told once, and the
+ * vehicle runs without. */
+static void ask_for_realtime(struct sl_drive *d)
+{
+    if (!d->settings->realtime.enable)
+        return;
+    static struct sl_error lacks[2]; /* logged by address, so they must stay */
+    if (sl_thread_may_fifo((int)d->settings->realtime.control_priority, &lacks[0]) == 0)
+        d->realtime |= SL_REALTIME_FIFO;
+    else
+        sl_log(d->log, SL_LOG_WARNING, "{}", sl_log_text(lacks[0].text));
+    if (sl_memory_lock(&lacks[1]) == 0)
+        d->realtime |= SL_REALTIME_MLOCK;
+    else
+        sl_log(d->log, SL_LOG_WARNING, "{}", sl_log_text(lacks[1].text));
+    if ((d->realtime & SL_REALTIME_HUGEPAGES) == 0 && d->detect.detector != NULL)
+        sl_log(d->log, SL_LOG_WARNING,
+               "memory lies on ordinary pages: no huge pages are free; reserve some with "
+               "tools/setup --realtime");
+}
+
+int sl_drive_open(struct sl_drive **drive, const struct sl_settings *settings,
+                  const struct sl_drive_options *options, struct sl_error *err)
+{
+    *drive = NULL;
+    if (options->lockstep && strcmp(settings->actuator.driver, "bus") != 0 &&
+        strcmp(settings->actuator.driver, "null") != 0)
+        return sl_error_set(err, -EINVAL,
+                            "lockstep is for simulators: actuator.driver must be bus or null");
+    struct sl_drive *d = calloc(1, sizeof *d);
+    if (d == NULL)
+        return sl_error_set(err, -ENOMEM, "no memory for the control path");
+    d->settings = settings;
+    d->log = options->log;
+    d->lockstep = options->lockstep;
+    int rc = open_bridge(d, err);
+    if (rc == 0)
+        rc = open_camera(d, err);
+    if (rc == 0)
+        rc = open_detector(d, err);
+    if (rc == 0)
+        rc = open_control(d, err);
+    if (rc != 0) {
+        sl_drive_close(d);
+        return rc;
+    }
+    ask_for_realtime(d);
+    *drive = d;
+    return 0;
+}
+
+/* ---- running ---- */
+
+static int start_thread(struct sl_drive *d, struct sl_node_thread *thread, const char *name,
+                        int64_t priority, int64_t cpu, void *(*main)(void *), struct sl_error *err)
+{
+    const struct sl_thread_config config = {
+        .name = name,
+        .priority = (d->realtime & SL_REALTIME_FIFO) != 0 ? (int)priority : 0,
+        .cpu = (int)cpu};
+    return sl_thread_start(&thread->thread, &config, main, d, err);
+}
+
+int sl_drive_start(struct sl_drive *d, struct sl_error *err)
+{
+    const struct sl_settings *s = d->settings;
+    d->started_ns = sl_clock_now_ns();
+    d->control.state.started_ns = d->started_ns;
+    sl_loop_init(&d->control.loop, (uint64_t)llround((double)SL_NS_PER_S / s->control.rate_hz),
+                 (uint64_t)(s->control.deadline_us * (double)SL_NS_PER_US), d->started_ns);
+    int rc = start_thread(d, &d->control.thread, "sl-control", s->realtime.control_priority,
+                          s->realtime.control_cpu, sl_control_node_main, err);
+    if (rc == 0 && d->detect.detector != NULL)
+        rc = start_thread(d, &d->detect.thread, "sl-detect", s->realtime.detect_priority,
+                          s->realtime.detect_cpu, sl_detect_node_main, err);
+    if (rc == 0 && d->camera.camera != NULL) {
+        rc = sl_camera_start(d->camera.camera, err);
+        if (rc == 0)
+            rc = start_thread(d, &d->camera.thread, "sl-camera", s->realtime.camera_priority,
+                              s->realtime.camera_cpu, sl_camera_node_main, err);
+    }
+    return rc;
+}
+
+static void pass_request(struct sl_drive *d, const struct sl_action *action)
+{
+    if (sl_clock_now_ns() > action->expires_ns && !d->lockstep) {
+        d->action_id = action->id;
+        d->action_reason = SL_REASON_STALE_REQUEST;
+        return;
+    }
+    const struct sl_request request = {.id = action->id, .kind = action->kind};
+    sl_latch_write(&d->control.request, &request, sizeof request);
+}
+
+void sl_drive_poll(struct sl_drive *d)
+{
+    struct sl_action action;
+    if (sl_bus_read_next(d->actions, &action, sizeof action, NULL) == 0)
+        pass_request(d, &action);
+    struct sl_state state;
+    sl_drive_state(d, &state);
+    sl_bus_write(d->state_writer, &state, sizeof state, state.published_ns);
+}
+
+static void summarize(const struct sl_histogram *histogram, struct sl_stage_stats *out)
+{
+    out->count = sl_histogram_count(histogram);
+    out->p50_us = (float)sl_histogram_quantile_ns(histogram, 0.5) / 1e3f;
+    out->p99_us = (float)sl_histogram_quantile_ns(histogram, 0.99) / 1e3f;
+    out->p999_us = (float)sl_histogram_quantile_ns(histogram, 0.999) / 1e3f;
+    out->max_us = (float)sl_histogram_max_ns(histogram) / 1e3f;
+}
+
+void sl_drive_state(struct sl_drive *d, struct sl_state *state)
+{
+    struct sl_control_node *node = &d->control;
+    sl_latch_read(&node->published, state, sizeof *state);
+    state->published_ns = sl_clock_now_ns();
+    state->started_ns = d->started_ns;
+    state->deadline_misses = sl_loop_misses(&node->loop);
+    state->page_faults = atomic_load_explicit(&d->camera.thread.faults, memory_order_relaxed) +
+                         atomic_load_explicit(&d->detect.thread.faults, memory_order_relaxed) +
+                         atomic_load_explicit(&node->thread.faults, memory_order_relaxed);
+    state->allocations = sl_memory_marked_allocations();
+    state->stop_count = atomic_load_explicit(&node->stop_count, memory_order_relaxed);
+    state->realtime = d->realtime;
+    if (d->action_id > state->action_id) {
+        state->action_id = d->action_id;
+        state->action_reason = d->action_reason;
+    }
+    for (int i = 0; i < SL_STAGE_LOOP_LATENESS; i++)
+        summarize(&node->stages[i], &state->stages[i]);
+    summarize(&node->loop.lateness, &state->stages[SL_STAGE_LOOP_LATENESS]);
+}
+
+bool sl_drive_finished(const struct sl_drive *d)
+{
+    return atomic_load_explicit(&d->camera.finished, memory_order_relaxed);
+}
+
+uint64_t sl_drive_stops(struct sl_drive *d, uint32_t *reasons, uint32_t max)
+{
+    /* SYNC with the release in note_stop(). */
+    uint64_t count = atomic_load_explicit(&d->control.stop_count, memory_order_acquire);
+    for (uint64_t i = 0; i < count && i < max && i < SL_DRIVE_STOPS_MAX; i++)
+        reasons[i] = atomic_load_explicit(&d->control.stop_reasons[i], memory_order_relaxed);
+    return count;
+}
+
+void sl_drive_close(struct sl_drive *d)
+{
+    if (d == NULL)
+        return;
+    atomic_store_explicit(&d->stop, true, memory_order_relaxed);
+    /* Control first: its last act is to set the outputs neutral. */
+    sl_thread_join(&d->control.thread.thread);
+    sl_actuator_close(d->control.actuator);
+    sl_thread_join(&d->detect.thread.thread);
+    sl_thread_join(&d->camera.thread.thread);
+    if (d->camera.camera != NULL) {
+        sl_camera_stop(d->camera.camera);
+        sl_camera_close(d->camera.camera);
+    }
+    sl_bus_reader_close(d->control.detections);
+    sl_bus_reader_close(d->control.odometry);
+    sl_bus_reader_close(d->detect.reader);
+    sl_bus_reader_close(d->actions);
+    sl_bus_writer_close(d->detect.writer);
+    sl_bus_writer_close(d->camera.writer);
+    sl_bus_writer_close(d->state_writer);
+    sl_arena_close(&d->arena);
+    free(d);
+}

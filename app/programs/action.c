@@ -1,0 +1,79 @@
+/* skylane action: asks a running vehicle to arm, pause, stop and so on. */
+#include <stdio.h>
+#include <string.h>
+
+#include "rt/action.h"
+#include "rt/cli.h"
+
+#define VERB "action"
+
+static const char HELP[] =
+    "skylane action - ask a running vehicle (or simulator) for something\n"
+    "\n"
+    "usage: skylane action [options] arm|disarm|pause|resume|stop|respawn\n"
+    "\n"
+    "  arm       drive as soon as the lane is good\n"
+    "  disarm    outputs neutral until armed again\n"
+    "  pause     stop in the lane; resume: drive on\n"
+    "  stop      safe stop; needs arm to drive again\n"
+    "  respawn   simulator: back to the start of the track\n"
+    "\n"
+    "  --action-bus NAME  --state-bus NAME    other buses than " SL_BUS_ACTION " and " SL_BUS_STATE
+    "\n"
+    "  --timeout MS       how long to wait for the answer (1000)\n"
+    "  --help, --version\n"
+    "\n"
+    "examples:\n"
+    "  skylane action pause && skylane action resume\n"
+    "\n"
+    "exit status: 0 (accepted), 1 (refused, or nobody answered), 2 (misuse)\n";
+
+int main(int argc, char **argv)
+{
+    enum { OPT_ACTION_BUS = 256, OPT_STATE_BUS, OPT_TIMEOUT };
+    static const struct option OPTIONS[] = {
+        {"action-bus", required_argument, NULL, OPT_ACTION_BUS},
+        {"state-bus", required_argument, NULL, OPT_STATE_BUS},
+        {"timeout", required_argument, NULL, OPT_TIMEOUT},
+        {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'V'},
+        {0},
+    };
+    const char *action_bus = SL_BUS_ACTION, *state_bus = SL_BUS_STATE;
+    struct sl_error err = {0};
+    int64_t timeout_ms = 1000;
+    int answer;
+    opterr = 0;
+    while ((answer = getopt_long(argc, argv, ":hV", OPTIONS, NULL)) != -1) {
+        switch (answer) {
+        case OPT_ACTION_BUS:
+            action_bus = optarg;
+            break;
+        case OPT_STATE_BUS:
+            state_bus = optarg;
+            break;
+        case OPT_TIMEOUT:
+            if (sl_cli_integer(optarg, "--timeout", 1, 60000, &timeout_ms, &err) != 0)
+                return sl_cli_misuse(VERB, "%s", err.text);
+            break;
+        case 'h':
+            fputs(HELP, stdout);
+            return SL_EXIT_OK;
+        case 'V':
+            puts("skylane-" VERB " " SL_VERSION);
+            return SL_EXIT_OK;
+        default:
+            return sl_cli_bad_option(VERB, answer, argv, OPTIONS);
+        }
+    }
+    if (optind != argc - 1)
+        return sl_cli_misuse(VERB, "name one of arm, disarm, pause, resume, stop, respawn");
+    uint32_t kind = sl_action_parse(argv[optind]);
+    if (kind == 0)
+        return sl_cli_misuse(VERB, "there is no action \"%s\"", argv[optind]);
+    if (sl_action_send(action_bus, state_bus, kind, (unsigned)timeout_ms, &err) != 0) {
+        fprintf(stderr, "skylane " VERB ": %s\n", err.text);
+        return SL_EXIT_FAILED;
+    }
+    return SL_EXIT_OK;
+}

@@ -1,0 +1,69 @@
+#include "rt/action.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "rt/bus.h"
+#include "rt/clock.h"
+
+static const char *const NAMES[] = {
+    [SL_ACTION_ARM] = "arm",       [SL_ACTION_DISARM] = "disarm", [SL_ACTION_PAUSE] = "pause",
+    [SL_ACTION_RESUME] = "resume", [SL_ACTION_STOP] = "stop",     [SL_ACTION_RESPAWN] = "respawn",
+};
+#define KINDS (sizeof NAMES / sizeof NAMES[0])
+
+uint32_t sl_action_parse(const char *name)
+{
+    for (uint32_t kind = 1; kind < KINDS; kind++) {
+        if (strcmp(name, NAMES[kind]) == 0)
+            return kind;
+    }
+    return 0;
+}
+
+const char *sl_action_name(uint32_t kind)
+{
+    return kind > 0 && kind < KINDS ? NAMES[kind] : "unknown";
+}
+
+int sl_action_send(const char *action_bus, const char *state_bus, enum sl_action_kind kind,
+                   unsigned timeout_ms, struct sl_error *err)
+{
+    struct sl_bus_reader *states = NULL;
+    struct sl_bus_writer *actions = NULL;
+    const struct sl_bus_reader_config reader = {
+        .name = state_bus, .type = SL_RECORD_STATE, .min_bytes = sizeof(struct sl_state)};
+    const struct sl_bus_writer_config writer = {.name = action_bus,
+                                                .type = SL_RECORD_ACTION,
+                                                .slot_count = SL_BUS_RECORD_SLOTS,
+                                                .slot_bytes = sizeof(struct sl_action)};
+    int rc = sl_bus_reader_open(&states, &reader, err);
+    if (rc == 0)
+        rc = sl_bus_writer_open(&actions, &writer, err);
+    if (rc != 0)
+        goto done;
+
+    const uint64_t now = sl_clock_now_ns();
+    const uint64_t deadline = now + timeout_ms * SL_NS_PER_MS;
+    const struct sl_action action = {
+        .id = now, .issued_ns = now, .expires_ns = deadline, .kind = kind};
+    sl_bus_write(actions, &action, sizeof action, now);
+    rc = -ETIMEDOUT;
+    while (rc == -ETIMEDOUT && sl_bus_wait(states, deadline) == 0) {
+        struct sl_state state;
+        if (sl_bus_read_newest(states, &state, sizeof state, NULL) != 0 ||
+            state.action_id != action.id)
+            continue;
+        rc = 0;
+        if (state.action_reason != SL_REASON_NONE)
+            rc = sl_error_set(err, -EPERM, "%s was refused: %s", sl_action_name(kind),
+                              sl_reason_text(state.action_reason));
+    }
+    if (rc == -ETIMEDOUT)
+        sl_error_set(err, rc, "nobody answered within %u ms; is \"skylane run\" running? (%s)",
+                     timeout_ms, sl_bus_reader_problem(states));
+done:
+    sl_bus_writer_close(actions);
+    sl_bus_reader_close(states);
+    return rc;
+}
