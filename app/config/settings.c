@@ -1,1 +1,154 @@
 #include "app/config/settings.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "app/config/convert.h"
+#include "app/config/table.h"
+
+void sl_settings_defaults(struct sl_settings *settings)
+{
+    memset(settings, 0, sizeof *settings);
+    for (size_t i = 0; i < sl_key_count; i++) {
+        const struct sl_key *key = &sl_keys[i];
+        void *to = (char *)settings + key->offset;
+        switch (key->type) {
+        case SL_KEY_REAL:
+            *(double *)to = key->default_number;
+            break;
+        case SL_KEY_INT:
+            *(int64_t *)to = (int64_t)key->default_number;
+            break;
+        case SL_KEY_BOOL:
+            *(bool *)to = key->default_number != 0;
+            break;
+        case SL_KEY_TEXT:
+        case SL_KEY_CHOICE:
+            snprintf(to, SL_SETTINGS_TEXT_MAX, "%s", key->default_text);
+            break;
+        }
+    }
+}
+
+/* Copies without the white space at both ends; false if it does not fit. */
+static bool trimmed(char *to, size_t room, const char *from, size_t length)
+{
+    while (length > 0 && isspace((unsigned char)from[0])) {
+        from++;
+        length--;
+    }
+    while (length > 0 && isspace((unsigned char)from[length - 1]))
+        length--;
+    if (length >= room)
+        return false;
+    memcpy(to, from, length);
+    to[length] = '\0';
+    return true;
+}
+
+int sl_settings_set(struct sl_settings *settings, const char *assignment, struct sl_error *err)
+{
+    const char *equals = strchr(assignment, '=');
+    const char *dot = strchr(assignment, '.');
+    if (equals == NULL || dot == NULL || dot > equals)
+        return sl_error_set(err, -EINVAL,
+                            "\"%.80s\": expected section.key=value, as in control.speed_mps=5",
+                            assignment);
+    char section[64], name[64], value[1024];
+    if (!trimmed(section, sizeof section, assignment, (size_t)(dot - assignment)) ||
+        !trimmed(name, sizeof name, dot + 1, (size_t)(equals - dot - 1)) ||
+        !trimmed(value, sizeof value, equals + 1, strlen(equals + 1)))
+        return sl_error_set(err, -EINVAL, "\"%.80s...\": longer than any setting", assignment);
+    const struct sl_key *key = sl_key_find(section, name);
+    if (key == NULL)
+        return sl_key_unknown(section, name, err);
+    return sl_key_set(settings, key, value, err);
+}
+
+static int check_less(double a, const char *a_name, double b, const char *b_name, const char *unit,
+                      bool or_equal, struct sl_error *err)
+{
+    if (a < b || (or_equal && a == b))
+        return 0;
+    char a_text[32], b_text[32];
+    return sl_error_set(err, -EINVAL, "%s (%s %s) must be %s %s (%s %s)", a_name,
+                        sl_number_text(a, a_text), unit, or_equal ? "at most" : "less than", b_name,
+                        sl_number_text(b, b_text), unit);
+}
+
+static int check_buses(const struct sl_settings *s, struct sl_error *err)
+{
+    const struct {
+        const char *key;
+        const char *name;
+    } buses[] = {
+        {"bus.camera", s->bus.camera},     {"bus.detection", s->bus.detection},
+        {"bus.command", s->bus.command},   {"bus.state", s->bus.state},
+        {"bus.odometry", s->bus.odometry}, {"bus.action", s->bus.action},
+    };
+    const size_t count = sizeof buses / sizeof buses[0];
+    for (size_t i = 0; i < count; i++) {
+        size_t length = strlen(buses[i].name);
+        if (length < 1 || length > 48 ||
+            strspn(buses[i].name, "abcdefghijklmnopqrstuvwxyz0123456789_") != length)
+            return sl_error_set(err, -EINVAL,
+                                "%s: \"%.60s\" is not a bus name; allowed: 1 to 48 of a-z, 0-9, _",
+                                buses[i].key, buses[i].name);
+        for (size_t j = 0; j < i; j++) {
+            if (strcmp(buses[i].name, buses[j].name) == 0)
+                return sl_error_set(err, -EINVAL,
+                                    "%s and %s are both \"%s\"; each bus needs a name of its own",
+                                    buses[j].key, buses[i].key, buses[i].name);
+        }
+    }
+    return 0;
+}
+
+int sl_settings_check(const struct sl_settings *s, struct sl_error *err)
+{
+    int rc = check_less(s->detect.near_m, "detect.near_m", s->detect.far_m, "detect.far_m", "m",
+                        false, err);
+    if (rc == 0)
+        rc = check_less(s->detect.marking_width_m, "detect.marking_width_m",
+                        s->detect.lane_width_m / 4, "a quarter of detect.lane_width_m", "m", false,
+                        err);
+    if (rc == 0)
+        rc = check_less(s->control.speed_mps, "control.speed_mps", s->vehicle.speed_max_mps,
+                        "vehicle.speed_max_mps", "m/s", true, err);
+    if (rc == 0)
+        rc = check_less(s->control.deadline_us / 1e6, "control.deadline_us", 1 / s->control.rate_hz,
+                        "the period of control.rate_hz", "s", true, err);
+    if (rc == 0)
+        rc = check_less(s->safety.hold_ms, "safety.hold_ms", s->safety.slow_ms, "safety.slow_ms",
+                        "ms", true, err);
+    if (rc == 0)
+        rc = check_less(s->safety.standing_mps, "safety.standing_mps", s->vehicle.speed_max_mps,
+                        "vehicle.speed_max_mps", "m/s", false, err);
+    if (rc == 0) /* else the outputs would go neutral between two ticks */
+        rc = check_less(1000 / s->control.rate_hz, "the period of control.rate_hz",
+                        s->safety.command_lease_ms, "safety.command_lease_ms", "ms", false, err);
+    if (rc == 0 && s->realtime.enable)
+        rc = check_less((double)s->realtime.detect_priority, "realtime.detect_priority",
+                        (double)s->realtime.control_priority, "realtime.control_priority", "of 98",
+                        true, err);
+    if (rc == 0 && s->realtime.enable)
+        rc = check_less((double)s->realtime.camera_priority, "realtime.camera_priority",
+                        (double)s->realtime.control_priority, "realtime.control_priority", "of 98",
+                        true, err);
+    if (rc == 0 && s->camera.source[0] == '\0' && strcmp(s->camera.driver, "pattern") != 0)
+        rc = sl_error_set(err, -EINVAL, "camera.source: empty, but camera.driver is %s",
+                          s->camera.driver);
+    if (rc == 0)
+        rc = check_buses(s, err);
+    if (rc == 0) {
+        struct sl_camera_calibration calibration;
+        struct sl_camera_model model;
+        sl_settings_calibration(s, &calibration);
+        rc = sl_camera_model_init(&model, &calibration, err);
+        if (rc != 0)
+            sl_error_prefix(err, "section [camera]");
+    }
+    return rc;
+}

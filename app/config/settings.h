@@ -15,6 +15,7 @@
 
 #define SL_SETTINGS_TEXT_MAX 192
 
+/* clang-format off */
 #define SL_SECTION(section, help) struct {
 #define SL_REAL(section, key, unit, min, max, def, live, help) double key;
 #define SL_INT(section, key, unit, min, max, def, live, help) int64_t key;
@@ -22,6 +23,7 @@
 #define SL_TEXT(section, key, def, live, help) char key[SL_SETTINGS_TEXT_MAX];
 #define SL_CHOICE(section, key, choices, def, live, help) char key[SL_SETTINGS_TEXT_MAX];
 #define SL_SECTION_END(section) } section;
+/* clang-format on */
 struct sl_settings {
 #include "app/config/settings.def"
 };

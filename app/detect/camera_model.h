@@ -27,9 +27,12 @@ struct sl_camera_calibration {
     double roll_rad;              /* positive: the right side of the camera dips */
 };
 
+#define SL_CAMERA_SIDE_MAX_PX 8192
+
 struct sl_camera_model {
     struct sl_camera_calibration c;
     double rotation[3][3]; /* camera axes (x right, y down, z ahead) to vehicle axes */
+    double fold_r2;        /* squared radius beyond which the distortion folds back */
     bool distorted;
 };
 
@@ -48,13 +51,14 @@ void sl_camera_ray(const struct sl_camera_model *model, double u_px, double v_px
 
 /* Where a pixel's ray meets the ground. False at or above the horizon, or
  * further than 1000 camera heights away. */
-bool sl_camera_to_ground(const struct sl_camera_model *model, double u_px, double v_px,
-                         double *x_m, double *y_m);
+bool sl_camera_to_ground(const struct sl_camera_model *model, double u_px, double v_px, double *x_m,
+                         double *y_m);
 
-/* The pixel that shows a ground point. False if it lies behind the camera;
- * the result may lie outside the picture. */
-bool sl_camera_to_image(const struct sl_camera_model *model, double x_m, double y_m,
-                        double *u_px, double *v_px);
+/* The pixel that shows a ground point. False if it lies behind the camera or
+ * so far aside that the distortion polynomial folds back; the result may lie
+ * outside the picture. */
+bool sl_camera_to_image(const struct sl_camera_model *model, double x_m, double y_m, double *u_px,
+                        double *v_px);
 
 /* The row at which the ground vanishes straight ahead, distortion aside. */
 double sl_camera_horizon_px(const struct sl_camera_model *model);

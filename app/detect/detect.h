@@ -7,6 +7,7 @@
 #ifndef SL_APP_DETECT_DETECT_H
 #define SL_APP_DETECT_DETECT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,12 +16,12 @@
 
 struct sl_detect_config {
     struct sl_camera_calibration camera;
-    double lane_width_m;        /* expected */
-    double lane_width_tolerance;/* share of it by which a lane may differ, 0..0.5 */
-    double marking_width_m;     /* expected width of the paint */
-    double near_m, far_m;       /* ground looked at, ahead of the lens */
-    double min_contrast;        /* least step from road to paint, grey levels */
-    int track;                  /* 1: use the frames before; 0: each frame for itself */
+    double lane_width_m;         /* expected */
+    double lane_width_tolerance; /* share of it by which a lane may differ, 0..0.5 */
+    double marking_width_m;      /* expected width of the paint */
+    double near_m, far_m;        /* ground looked at, ahead of the lens */
+    double min_contrast;         /* least step from road to paint, grey levels */
+    int track;                   /* 1: use the frames before; 0: each frame for itself */
 };
 
 struct sl_detector;
@@ -42,5 +43,10 @@ void sl_detector_reset(struct sl_detector *detector);
  * finished_ns). 0; -ENOTSUP (format): `out` is then "lost". */
 int sl_detector_run(struct sl_detector *detector, const struct sl_frame_info *info,
                     const void *pixels, struct sl_detection *out);
+
+/* The image column at which the lane of the last run crosses an image row;
+ * `side` 0 is the left boundary, 1 the right. May lie outside the picture.
+ * False if that run found no lane, or the boundary does not reach this row. */
+bool sl_detector_column(const struct sl_detector *detector, int side, double row_px, double *u_px);
 
 #endif

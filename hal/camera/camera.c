@@ -1,1 +1,149 @@
 #include "hal/camera/camera.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RATE_MAX_HZ 100000.0
+
+struct sl_camera {
+    const struct sl_camera_driver *driver;
+    struct sl_camera_caps caps;
+    bool started;
+    uint64_t refused;    /* frames that the driver took for good */
+    bool own_problem;    /* the last fault was found here */
+    struct sl_error why; /* that fault */
+    _Alignas(max_align_t) unsigned char state[];
+};
+
+static const struct sl_camera_driver *find(const char *name)
+{
+    for (size_t i = 0; sl_camera_drivers[i] != NULL; i++) {
+        if (name != NULL && strcmp(sl_camera_drivers[i]->name, name) == 0)
+            return sl_camera_drivers[i];
+    }
+    return NULL;
+}
+
+static int no_driver(const char *name, struct sl_error *err)
+{
+    char list[256] = "";
+    size_t used = 0;
+    for (size_t i = 0; sl_camera_drivers[i] != NULL && used < sizeof list; i++)
+        used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", i == 0 ? "" : ", ",
+                                 sl_camera_drivers[i]->name);
+    return sl_error_set(err, -ENODEV, "there is no camera driver \"%s\"; this build has: %s",
+                        name != NULL ? name : "", list);
+}
+
+static int check_config(const struct sl_camera_config *config, struct sl_error *err)
+{
+    if (config->width_px > SL_FRAME_WIDTH_MAX_PX || config->height_px > SL_FRAME_HEIGHT_MAX_PX)
+        return sl_error_set(err, -EINVAL, "a camera of %u x %u px is too large; at most %d x %d",
+                            config->width_px, config->height_px, SL_FRAME_WIDTH_MAX_PX,
+                            SL_FRAME_HEIGHT_MAX_PX);
+    if ((config->width_px == 0) != (config->height_px == 0))
+        return sl_error_set(err, -EINVAL,
+                            "the camera's width is %u px and its height %u px; give both or "
+                            "neither",
+                            config->width_px, config->height_px);
+    if (!isfinite(config->rate_hz) || config->rate_hz < 0 || config->rate_hz > RATE_MAX_HZ)
+        return sl_error_set(err, -EINVAL, "the camera's rate of %g Hz is not within 0..%g",
+                            config->rate_hz, RATE_MAX_HZ);
+    return 0;
+}
+
+int sl_camera_open(struct sl_camera **camera, const struct sl_camera_config *config,
+                   struct sl_error *err)
+{
+    *camera = NULL;
+    const struct sl_camera_driver *driver = find(config->driver);
+    if (driver == NULL)
+        return no_driver(config->driver, err);
+    int failed = check_config(config, err);
+    if (failed)
+        return failed;
+    struct sl_camera *c = calloc(1, sizeof *c + driver->state_bytes);
+    if (c == NULL)
+        return sl_error_set(err, -ENOMEM, "no memory for a camera");
+    c->driver = driver;
+    failed = driver->open(c->state, config, &c->caps, err);
+    if (failed) {
+        driver->close(c->state);
+        free(c);
+        return failed;
+    }
+    *camera = c;
+    return 0;
+}
+
+const struct sl_camera_caps *sl_camera_caps(const struct sl_camera *camera)
+{
+    return &camera->caps;
+}
+
+int sl_camera_start(struct sl_camera *camera, struct sl_error *err)
+{
+    if (camera->started)
+        return sl_error_set(err, -EALREADY, "the camera runs already");
+    const int failed = camera->driver->start(camera->state, err);
+    if (failed)
+        return failed;
+    camera->started = true;
+    return 0;
+}
+
+/* Records a fault that the driver did not see. */
+static int refuse(struct sl_camera *camera, int code, const char *text)
+{
+    camera->own_problem = true;
+    return sl_error_set(&camera->why, code, "%s", text);
+}
+
+int sl_camera_fill(struct sl_camera *camera, void *memory, size_t capacity,
+                   struct sl_frame_info *info, uint64_t deadline_ns)
+{
+    if (!camera->started)
+        return refuse(camera, -EINVAL, "the camera is not started");
+    if (memory == NULL || capacity < camera->caps.frame_bytes)
+        return refuse(camera, -EINVAL, "the memory given for a frame is too small");
+    memset(info, 0, sizeof *info);
+    const int result = camera->driver->fill(camera->state, memory, capacity, info, deadline_ns);
+    if (result != 0) {
+        if (result != -ETIMEDOUT && result != -ENODATA)
+            camera->own_problem = false;
+        return result;
+    }
+    /* Whoever made the frame, nobody behind this line has to distrust it. */
+    if (sl_frame_check(info, capacity, &camera->why) != 0) {
+        camera->own_problem = true;
+        camera->refused++;
+        return -EPROTO;
+    }
+    info->dropped += camera->refused;
+    return 0;
+}
+
+const char *sl_camera_problem(const struct sl_camera *camera)
+{
+    return camera->own_problem ? camera->why.text : camera->driver->problem(camera->state);
+}
+
+void sl_camera_stop(struct sl_camera *camera)
+{
+    if (!camera->started)
+        return;
+    camera->started = false;
+    camera->driver->stop(camera->state);
+}
+
+void sl_camera_close(struct sl_camera *camera)
+{
+    if (camera == NULL)
+        return;
+    sl_camera_stop(camera);
+    camera->driver->close(camera->state);
+    free(camera);
+}

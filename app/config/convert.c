@@ -1,0 +1,106 @@
+#include "app/config/convert.h"
+
+#include <string.h>
+
+void sl_settings_calibration(const struct sl_settings *settings, struct sl_camera_calibration *out)
+{
+    *out = (struct sl_camera_calibration){
+        .width_px = (uint32_t)settings->camera.width_px,
+        .height_px = (uint32_t)settings->camera.height_px,
+        .fx_px = settings->camera.fx_px,
+        .fy_px = settings->camera.fy_px,
+        .cx_px = settings->camera.cx_px,
+        .cy_px = settings->camera.cy_px,
+        .k1 = settings->camera.k1,
+        .k2 = settings->camera.k2,
+        .p1 = settings->camera.p1,
+        .p2 = settings->camera.p2,
+        .k3 = settings->camera.k3,
+        .height_m = settings->camera.height_m,
+        .forward_m = settings->camera.forward_m,
+        .left_m = settings->camera.left_m,
+        .pitch_rad = settings->camera.pitch_rad,
+        .yaw_rad = settings->camera.yaw_rad,
+        .roll_rad = settings->camera.roll_rad,
+    };
+}
+
+void sl_settings_detect(const struct sl_settings *settings, struct sl_detect_config *out)
+{
+    memset(out, 0, sizeof *out);
+    sl_settings_calibration(settings, &out->camera);
+    out->lane_width_m = settings->detect.lane_width_m;
+    out->lane_width_tolerance = settings->detect.lane_width_tolerance;
+    out->marking_width_m = settings->detect.marking_width_m;
+    out->near_m = settings->detect.near_m;
+    out->far_m = settings->detect.far_m;
+    out->min_contrast = settings->detect.min_contrast;
+    out->track = 1;
+}
+
+static enum sl_control_law law_of(const char *name)
+{
+    if (strcmp(name, "stanley") == 0)
+        return SL_LAW_STANLEY;
+    if (strcmp(name, "pid") == 0)
+        return SL_LAW_PID;
+    return SL_LAW_PURE_PURSUIT;
+}
+
+void sl_settings_control(const struct sl_settings *settings, struct sl_control_config *out)
+{
+    *out = (struct sl_control_config){
+        .law = law_of(settings->control.law),
+        .wheelbase_m = settings->vehicle.wheelbase_m,
+        .steering_max_rad = settings->vehicle.steering_max_rad,
+        .actuation_delay_s = settings->vehicle.actuation_delay_s,
+        .understeer_rads2pm = settings->vehicle.understeer_rads2pm,
+        .rear_slip_rads2pm = settings->vehicle.rear_slip_rads2pm,
+        .lookahead_min_m = settings->control.lookahead_min_m,
+        .lookahead_time_s = settings->control.lookahead_time_s,
+        .stanley_gain_1ps = settings->control.stanley_gain_1ps,
+        .stanley_softening_mps = settings->control.stanley_softening_mps,
+        .pid_kp_radpm = settings->control.pid_kp_radpm,
+        .pid_ki_radpms = settings->control.pid_ki_radpms,
+        .pid_kd_rads_pm = settings->control.pid_kd_rads_pm,
+        .pid_heading_gain = settings->control.pid_heading_gain,
+        .speed_max_mps = settings->control.speed_mps,
+        .speed_min_mps = settings->control.speed_min_mps,
+        .lateral_accel_max_mps2 = settings->control.lateral_accel_max_mps2,
+        .accel_max_mps2 = settings->vehicle.accel_max_mps2,
+        .decel_max_mps2 = settings->vehicle.decel_max_mps2,
+    };
+}
+
+void sl_settings_safety(const struct sl_settings *settings, struct sl_safety_config *out)
+{
+    *out = (struct sl_safety_config){
+        .arm_at_start = settings->safety.arm_at_start,
+        .recover_lane = settings->safety.recover_lane,
+        .recover_source = settings->safety.recover_source,
+        .min_confidence = settings->safety.min_confidence,
+        .settle_ms = settings->safety.settle_ms,
+        .hold_ms = settings->safety.hold_ms,
+        .slow_ms = settings->safety.slow_ms,
+        .slow_scale = settings->safety.slow_scale,
+        .stale_ms = settings->safety.stale_ms,
+        .camera_stall_ms = settings->safety.camera_stall_ms,
+        .detector_stall_ms = settings->safety.detector_stall_ms,
+        .miss_limit = (uint32_t)settings->safety.miss_limit,
+        .miss_window_ms = settings->safety.miss_window_ms,
+        .standing_mps = settings->safety.standing_mps,
+    };
+}
+
+void sl_settings_limits(const struct sl_settings *settings, struct sl_limits_config *out)
+{
+    *out = (struct sl_limits_config){
+        .steering_max_rad = settings->vehicle.steering_max_rad,
+        .steering_rate_max_radps = settings->vehicle.steering_rate_max_radps,
+        .speed_max_mps = settings->vehicle.speed_max_mps,
+        .accel_max_mps2 = settings->vehicle.accel_max_mps2,
+        .decel_max_mps2 = settings->vehicle.decel_max_mps2,
+        /* A wish is as good as the command that it becomes. */
+        .fresh_ms = settings->safety.command_lease_ms,
+    };
+}

@@ -1,0 +1,474 @@
+#include "app/detect/detect.h"
+
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+
+#include "app/detect/detector.h"
+
+#define HYPOTHESES_MAX 96
+#define SEARCH_STRIDE  3
+#define FINALISTS      4
+#define TIGHT_PRICE    2.0
+#define CHAIN_SAMPLES  6 /* candidates of a chain that a hypothesis is fitted to */
+
+static int check(double value, double min, double max, const char *name, struct sl_error *err)
+{
+    if (isfinite(value) && value >= min && value <= max)
+        return 0;
+    return sl_error_set(err, -EINVAL, "detect: %s is %g; it must lie within %g and %g", name, value,
+                        min, max);
+}
+
+size_t sl_detector_size(void)
+{
+    return (sizeof(struct sl_detector) + 63) & ~(size_t)63;
+}
+
+/* What roads are like before one is seen. Widths and bends go with the lane's
+ * own width, so that a car of a tenth the size has bends of a tenth the radius. */
+static void set_base_prior(struct sl_detector *d)
+{
+    const struct sl_detect_config *c = &d->config;
+    double w = c->lane_width_m;
+    const double sigma[SL_PRIORS][SL_PARAMETERS] = {
+        [SL_PRIOR_ROAD] = {[SL_C0] = 0.4 * w, [SL_C1] = 0.2, [SL_C2] = 0.06 / w,
+                           [SL_C3] = 0.004 / (w * w)},
+        [SL_PRIOR_TIGHT] = {[SL_C0] = 0.4 * w, [SL_C1] = 0.6, [SL_C2] = 0.5 / w,
+                            [SL_C3] = 0.25 / (w * w)},
+    };
+    const double price[SL_PRIORS] = {0, TIGHT_PRICE};
+    memset(d->base, 0, sizeof d->base);
+    for (int k = 0; k < SL_PRIORS; k++) {
+        struct sl_prior *prior = &d->base[k];
+        prior->price = price[k];
+        prior->mean[SL_C0] = -c->camera.left_m;
+        prior->mean[SL_WIDTH] = w;
+        for (int i = 0; i < SL_PARAMETERS; i++) {
+            double value = i == SL_WIDTH   ? fmax(0.4 * c->lane_width_tolerance, 0.005) * w
+                           : i == SL_PITCH ? 0.012
+                                           : sigma[k][i];
+            prior->weight[i] = 1.0 / (value * value);
+        }
+    }
+}
+
+int sl_detector_init(struct sl_detector *d, const struct sl_detect_config *config,
+                     struct sl_error *err)
+{
+    struct sl_camera_model model;
+    int rc = sl_camera_model_init(&model, &config->camera, err);
+    if (rc)
+        return rc;
+    const struct {
+        const char *name;
+        double value, min, max;
+    } checks[] = {
+        {"lane_width_m", config->lane_width_m, 0.05, 20},
+        {"lane_width_tolerance", config->lane_width_tolerance, 0, 0.5},
+        {"marking_width_m", config->marking_width_m, 0.001, 2},
+        {"near_m", config->near_m, 0, 1000},
+        {"far_m", config->far_m, 0.01, 1000},
+        {"min_contrast", config->min_contrast, 0.5, 255},
+    };
+    for (size_t i = 0; i < sizeof checks / sizeof checks[0]; i++) {
+        rc = check(checks[i].value, checks[i].min, checks[i].max, checks[i].name, err);
+        if (rc)
+            return rc;
+    }
+    if (config->near_m >= config->far_m)
+        return sl_error_set(err, -EINVAL, "detect: near_m (%g) must be less than far_m (%g)",
+                            config->near_m, config->far_m);
+    memset(d, 0, sizeof *d);
+    d->config = *config;
+    d->camera = model;
+    d->width_px = config->camera.width_px;
+    d->height_px = config->camera.height_px;
+    set_base_prior(d);
+    sl_rows_prepare(d);
+    return 0;
+}
+
+void sl_detector_reset(struct sl_detector *d)
+{
+    d->tracking = false;
+    d->unseen = 0;
+    d->trust = 0;
+    d->found = false;
+    memset(&d->track, 0, sizeof d->track);
+}
+
+/* ---- hypotheses ---- */
+
+static int sample_chain(const struct sl_chain *chain, int side, struct sl_assigned *out)
+{
+    int n = chain->count < CHAIN_SAMPLES ? chain->count : CHAIN_SAMPLES;
+    for (int i = 0; i < n; i++) {
+        int at = n > 1 ? i * (chain->count - 1) / (n - 1) : 0;
+        out[i].candidate = chain->points[at];
+        out[i].side = (uint8_t)side;
+    }
+    return n;
+}
+
+/* The lane under the vehicle: its boundaries lie on either side of it where the
+ * picture begins. A little slack: vehicles straddle lines. */
+static bool is_ego(const struct sl_detector *d, const struct sl_road *road)
+{
+    double w = road->p[SL_WIDTH];
+    double s = d->rows[0].s + road->p[SL_PITCH];
+    double x = d->camera.c.height_m / fmax(s, 0.01);
+    double middle = -d->camera.c.left_m;
+    double expected = d->config.lane_width_m;
+    double tolerance = d->config.lane_width_tolerance;
+    return fabs(sl_road_centre(road, x, NULL) - middle) < 0.6 * w &&
+           w > expected * (1 - 1.5 * tolerance) && w < expected * (1 + 1.5 * tolerance);
+}
+
+struct hypothesis {
+    struct sl_road road;
+    const struct sl_prior *prior;
+    double score;
+};
+
+static void consider(const struct sl_detector *d, const struct sl_prior *prior,
+                     const struct sl_road *road, struct hypothesis best[FINALISTS], int *count)
+{
+    if (!is_ego(d, road))
+        return;
+    struct sl_support support;
+    sl_road_score(d, prior, road, SEARCH_STRIDE, &support);
+    struct hypothesis h = {*road, prior, support.score};
+    int place = *count < FINALISTS ? (*count)++ : FINALISTS - 1;
+    if (place == FINALISTS - 1 && *count == FINALISTS && best[place].score >= h.score &&
+        best[place].score != 0)
+        return;
+    best[place] = h;
+    for (int i = place; i > 0 && best[i].score > best[i - 1].score; i--) {
+        struct hypothesis swap = best[i];
+        best[i] = best[i - 1];
+        best[i - 1] = swap;
+    }
+}
+
+static void sort_chains(const struct sl_detector *d, int order[SL_CHAINS_MAX])
+{
+    for (int i = 0; i < d->chain_count; i++) {
+        int k = i;
+        while (k > 0 && d->chains[order[k - 1]].strength < d->chains[i].strength) {
+            order[k] = order[k - 1];
+            k--;
+        }
+        order[k] = i;
+    }
+}
+
+/* How far chain a lies to the left of b, in metres: where they run beside each
+ * other, or else where the one that ends first would be, going on as it did. */
+static double lateral_distance(const struct sl_detector *d, const struct sl_chain *a,
+                               const struct sl_chain *b)
+{
+    bool a_near = d->candidates[a->points[0]].row < d->candidates[b->points[0]].row;
+    const struct sl_chain *near = a_near ? a : b;
+    const struct sl_chain *far = a_near ? b : a;
+    const struct sl_candidate *from = &d->candidates[far->points[0]];
+    /* The nearer chain's candidate closest to the row where the farther begins. */
+    const struct sl_candidate *at = &d->candidates[near->points[near->count - 1]];
+    float t = at->t + near->slope * (from->s - at->s);
+    for (int i = 0; i < near->count; i++) {
+        const struct sl_candidate *c = &d->candidates[near->points[i]];
+        if (c->row >= from->row) {
+            t = c->t + near->slope * (from->s - c->s);
+            break;
+        }
+    }
+    double apart = (double)(t - from->t) * d->camera.c.height_m / fmax(from->s, 0.003);
+    return a_near ? apart : -apart;
+}
+
+static int search(const struct sl_detector *d, const struct sl_prior *prior,
+                  struct hypothesis best[FINALISTS], int count)
+{
+    int order[SL_CHAINS_MAX];
+    int tried = 0;
+    int n = d->chain_count;
+    sort_chains(d, order);
+    struct sl_assigned points[2 * CHAIN_SAMPLES];
+    struct sl_road start;
+    memcpy(start.p, prior->mean, sizeof start.p);
+
+    for (int i = 0; i < n && tried < HYPOTHESES_MAX / 2; i++) {
+        for (int side = 0; side < SL_SIDES; side++) {
+            struct sl_road road = start;
+            int k = sample_chain(&d->chains[order[i]], side, points);
+            tried++;
+            if (sl_road_fit(d, prior, points, k, 1, &road))
+                consider(d, prior, &road, best, &count);
+        }
+    }
+    /* Pairs in the order of their weaker chain's strength. */
+    for (int i = 1; i < n && tried < HYPOTHESES_MAX; i++) {
+        for (int j = 0; j < i && tried < HYPOTHESES_MAX; j++) {
+            const struct sl_chain *a = &d->chains[order[i]];
+            const struct sl_chain *b = &d->chains[order[j]];
+            double apart = lateral_distance(d, a, b);
+            double w = d->config.lane_width_m;
+            if (fabs(apart) > 2.0 * w)
+                continue;
+            if (fabs(apart) < 0.6 * w) {
+                /* Pieces of one marking, perhaps, on either side. */
+                for (int side = 0; side < SL_SIDES; side++) {
+                    struct sl_road road = start;
+                    int k = sample_chain(a, side, points);
+                    k += sample_chain(b, side, points + k);
+                    tried++;
+                    if (sl_road_fit(d, prior, points, k, 1, &road))
+                        consider(d, prior, &road, best, &count);
+                }
+            }
+            if (fabs(apart) < 0.4 * w)
+                continue;
+            tried++;
+            struct sl_road road = start;
+            int k = sample_chain(a, apart > 0 ? 0 : 1, points);
+            k += sample_chain(b, apart > 0 ? 1 : 0, points + k);
+            if (sl_road_fit(d, prior, points, k, 1, &road))
+                consider(d, prior, &road, best, &count);
+        }
+    }
+    if (d->tracking)
+        consider(d, prior, &d->track, best, &count);
+    return count;
+}
+
+/* ---- the result ---- */
+
+static bool line_seen(const struct sl_support *s, int side, int rows)
+{
+    float least = fmaxf(5.0f, 0.07f * (float)rows);
+    float chance = s->chance[side];
+    return s->inliers[side] >= least && s->inliers[side] > chance + 3 * sqrtf(chance) + 1;
+}
+
+/* The camera as this frame's pitch has it. */
+static struct sl_camera_model pitched_camera(const struct sl_detector *d)
+{
+    struct sl_camera_model m = d->camera;
+    double c = cos(d->road.p[SL_PITCH]), s = sin(d->road.p[SL_PITCH]);
+    for (int k = 0; k < 3; k++) {
+        double x = d->camera.rotation[0][k], z = d->camera.rotation[2][k];
+        m.rotation[0][k] = c * x + s * z;
+        m.rotation[2][k] = -s * x + c * z;
+    }
+    return m;
+}
+
+static bool side_pixel(const struct sl_detector *d, const struct sl_camera_model *m, int side,
+                       double x, double *u, double *v)
+{
+    double y = sl_road_side(&d->road, side, x);
+    return sl_camera_to_image(m, x + m->c.forward_m, y + m->c.left_m, u, v);
+}
+
+static bool column_at(const struct sl_detector *d, const struct sl_camera_model *m, int side,
+                      double row_px, double *u_px)
+{
+    /* On a line, rows fall with 1/x nearly linearly: a secant search in 1/x. */
+    double h = m->c.height_m;
+    double horizon = sl_camera_horizon_px(m);
+    double s0 = (row_px - horizon) / m->c.fy_px;
+    if (s0 < 0.004)
+        s0 = 0.004;
+    double s1 = s0 * 1.02;
+    double u, v0, v1;
+    if (!side_pixel(d, m, side, h / s0, &u, &v0))
+        return false;
+    for (int i = 0; i < 8; i++) {
+        if (!side_pixel(d, m, side, h / s1, &u, &v1))
+            return false;
+        if (fabs(v1 - row_px) < 0.01)
+            break;
+        double slope = (v1 - v0) / (s1 - s0);
+        if (!(fabs(slope) > 1e-6))
+            return false;
+        double next = s1 - (v1 - row_px) / slope;
+        if (!isfinite(next))
+            return false;
+        s0 = s1;
+        v0 = v1;
+        s1 = next < 0.5 * s1 ? 0.5 * s1 : next > 2 * s1 ? 2 * s1 : next;
+        if (s1 < 0.002)
+            return false;
+    }
+    if (fabs(v1 - row_px) > 0.5)
+        return false;
+    *u_px = u;
+    return true;
+}
+
+bool sl_detector_column(const struct sl_detector *d, int side, double row_px, double *u_px)
+{
+    if (!d->found)
+        return false;
+    struct sl_camera_model m = pitched_camera(d);
+    return column_at(d, &m, side, row_px, u_px) && *u_px > -4.0 * d->width_px &&
+           *u_px < 5.0 * d->width_px;
+}
+
+/* The cubic through four points of a boundary, moved to the rear axle. */
+static void line_polynomial(const struct sl_detector *d, int side, double far_m, float poly[4])
+{
+    double x[4], y[4];
+    for (int i = 0; i < 4; i++) {
+        x[i] = far_m * i / 3.0 + d->camera.c.forward_m;
+        y[i] = sl_road_side(&d->road, side, x[i] - d->camera.c.forward_m) + d->camera.c.left_m;
+    }
+    /* Newton's divided differences, expanded. */
+    for (int k = 1; k < 4; k++)
+        for (int i = 3; i >= k; i--)
+            y[i] = (y[i] - y[i - 1]) / (x[i] - x[i - k]);
+    double c[4] = {y[3], 0, 0, 0};
+    for (int i = 2; i >= 0; i--) {
+        for (int k = 3; k > 0; k--)
+            c[k] = c[k - 1] - x[i] * c[k];
+        c[0] = y[i] - x[i] * c[0];
+    }
+    for (int k = 0; k < 4; k++)
+        poly[k] = (float)c[k];
+}
+
+static void fill_line(const struct sl_detector *d, const struct sl_camera_model *m, int side,
+                      bool seen, float confidence, struct sl_lane_line *line)
+{
+    double near_s = d->rows[0].s + d->road.p[SL_PITCH];
+    double far_s = d->rows[d->row_count - 1].s + d->road.p[SL_PITCH];
+    double h = m->c.height_m;
+    double near_m = h / fmax(near_s, 0.01);
+    double far_m = h / fmax(far_s, 0.01);
+    line->seen = seen;
+    line->confidence = confidence;
+    line->x_min_m = (float)(near_m + m->c.forward_m);
+    line->x_max_m = (float)(far_m + m->c.forward_m);
+    line_polynomial(d, side, far_m, line->poly);
+    double from = d->height_px - 1.0;
+    double to = d->rows[d->row_count - 1].v;
+    line->point_count = 0;
+    for (int i = 0; i < SL_LANE_POINTS_MAX; i++) {
+        double v = from + (to - from) * i / (SL_LANE_POINTS_MAX - 1);
+        double u;
+        if (!column_at(d, m, side, v, &u) || u < -4.0 * d->width_px || u > 5.0 * d->width_px)
+            continue;
+        line->points_px[line->point_count][0] = (float)u;
+        line->points_px[line->point_count][1] = (float)v;
+        line->point_count++;
+    }
+}
+
+static float side_confidence(const struct sl_support *s, int side)
+{
+    if (s->inliers[side] < 1)
+        return 0;
+    float filled = s->inliers[side] / fmaxf(s->visible[side], 1.0f);
+    float spread = s->squares[side] / s->inliers[side];
+    float x = 6.0f * filled + 3.0f * s->span[side] - 0.6f * spread - 1.5f;
+    return 1.0f / (1.0f + expf(-x));
+}
+
+static void fill(const struct sl_detector *d, const struct sl_support *support,
+                 const bool seen[SL_SIDES], struct sl_detection *out)
+{
+    const struct sl_road *road = &d->road;
+    float side[SL_SIDES];
+    for (int k = 0; k < SL_SIDES; k++)
+        side[k] = side_confidence(support, k);
+    if (seen[0] && seen[1]) {
+        out->state = SL_LANE_TWO_LINES;
+        out->confidence = fminf(side[0], side[1]);
+    } else {
+        out->state = SL_LANE_ONE_LINE;
+        out->confidence = 0.6f * (seen[0] ? side[0] : side[1]);
+        for (int k = 0; k < SL_SIDES; k++)
+            if (!seen[k])
+                side[k] = out->confidence;
+    }
+    double slope;
+    double back = -d->camera.c.forward_m;
+    double y = sl_road_centre(road, back, &slope) + d->camera.c.left_m;
+    double bend = road->p[SL_C2] + back * road->p[SL_C3];
+    double across = 1.0 + slope * slope;
+    out->lateral_offset_m = (float)(-y / sqrt(across));
+    out->heading_error_rad = (float)-atan(slope);
+    out->curvature_1pm = (float)(bend / (across * sqrt(across)));
+    out->curvature_rate_1pm2 = (float)road->p[SL_C3];
+    out->lane_width_m = (float)road->p[SL_WIDTH];
+    struct sl_camera_model m = pitched_camera(d);
+    fill_line(d, &m, 0, seen[0], side[0], &out->left);
+    fill_line(d, &m, 1, seen[1], side[1], &out->right);
+}
+
+static void set_size(struct sl_detector *d, uint32_t width_px, uint32_t height_px)
+{
+    struct sl_camera_calibration c = d->config.camera;
+    sl_camera_calibration_scale(&c, width_px, height_px);
+    d->width_px = width_px;
+    d->height_px = height_px;
+    d->row_count = 0;
+    /* Scaled, a legal calibration can leave the legal range: then no ground. */
+    if (sl_camera_model_init(&d->camera, &c, NULL) == 0)
+        sl_rows_prepare(d);
+}
+
+int sl_detector_run(struct sl_detector *d, const struct sl_frame_info *info, const void *pixels,
+                    struct sl_detection *out)
+{
+    memset(out, 0, sizeof *out);
+    out->frame_id = info->frame_id;
+    out->exposed_ns = info->exposed_ns;
+    out->received_ns = info->received_ns;
+    out->frame_width_px = info->width_px;
+    out->frame_height_px = info->height_px;
+    out->state = SL_LANE_LOST;
+    d->found = false;
+    if (info->width_px < 1 || info->height_px < 1 || info->width_px > SL_FRAME_WIDTH_MAX_PX ||
+        info->height_px > SL_FRAME_HEIGHT_MAX_PX)
+        return -ENOTSUP;
+    if (info->width_px != d->width_px || info->height_px != d->height_px)
+        set_size(d, info->width_px, info->height_px);
+    int rc = sl_rows_scan(d, info, pixels);
+    if (rc)
+        return rc;
+    if (d->row_count == 0)
+        return 0;
+    sl_chains_link(d);
+
+    struct hypothesis best[FINALISTS] = {0};
+    int count = 0;
+    for (int k = 0; k < SL_PRIORS; k++)
+        count = search(d, &d->base[k], best, count);
+    struct sl_support support = {0};
+    double score = 0;
+    for (int i = 0; i < count; i++) {
+        struct sl_road road = best[i].road;
+        struct sl_support s;
+        if (!sl_road_refine(d, best[i].prior, 8, 6.0, 2.5, &road, NULL) || !is_ego(d, &road))
+            continue;
+        sl_road_score(d, best[i].prior, &road, 1, &s);
+        if (!d->found || s.score > score) {
+            d->found = true;
+            d->road = road;
+            support = s;
+            score = s.score;
+        }
+    }
+    if (!d->found)
+        return 0;
+    bool seen[SL_SIDES];
+    for (int k = 0; k < SL_SIDES; k++)
+        seen[k] = line_seen(&support, k, d->row_count);
+    if (!seen[0] && !seen[1]) {
+        d->found = false;
+        return 0;
+    }
+    fill(d, &support, seen, out);
+    return 0;
+}

@@ -1,0 +1,157 @@
+/* The detector's inside: what its files share. Private to app/detect.
+ *
+ * The stages, each in a file of its own:
+ *
+ *   rows.c   which rows to look at, and each pixel's ray; a row's brightness;
+ *            ridges (dark-bright-dark) in it, as candidates for paint
+ *   chains.c candidates that continue from row to row, as hints for lines
+ *   road.c   the road model, its fit to candidates and its score
+ *   detect.c hypotheses, the choice among them, memory over frames, the result
+ *
+ * Rays are written as two slopes in the vehicle's axes: s, downwards per ahead,
+ * and t, left per ahead. A flat ground at lens height h is met h/s ahead of the
+ * lens and t h/s to the left. Both are close to linear in pixels, so that noise
+ * in t is the same for near and far paint: fits are made in t, not in metres. */
+#ifndef SL_APP_DETECT_DETECTOR_H
+#define SL_APP_DETECT_DETECTOR_H
+
+#include <stdbool.h>
+
+#include "app/detect/detect.h"
+
+#define SL_ROWS_MAX       80
+#define SL_ROW_PAD        512
+#define SL_ROW_NODES      33 /* columns at which a row's rays are tabulated */
+#define SL_ROW_PEAKS      12 /* candidates kept in a row: the strongest */
+#define SL_CANDIDATES_MAX (SL_ROWS_MAX * SL_ROW_PEAKS)
+#define SL_CHAINS_MAX     48
+#define SL_CHAIN_POINTS   SL_ROWS_MAX
+#define SL_SIDES          2 /* 0: left, 1: right */
+
+struct sl_row {
+    int v;               /* image row */
+    float marking_px;    /* expected width of paint, horizontally */
+    float s;             /* at the picture's middle */
+    bool flat;           /* s is the same all along the row */
+    float node_px;       /* pixels between nodes */
+    float node_s[SL_ROW_NODES];
+    float node_t[SL_ROW_NODES];
+    float sigma;    /* of a candidate's t: pixel noise and unevenness of the paint */
+    uint16_t first; /* its candidates, from left to right */
+    uint16_t count;
+};
+
+struct sl_candidate {
+    float s, t;
+    float contrast; /* step from the brighter flank, grey levels */
+    float noise;    /* of the row */
+    float quality;  /* 0..1, from contrast and sharpness beside noise */
+    float u;       /* image column of its middle */
+    int16_t row;
+    int16_t chain; /* index, or -1 */
+};
+
+struct sl_chain {
+    uint16_t points[SL_CHAIN_POINTS]; /* candidates, from near to far */
+    int count;
+    float strength; /* sum of qualities */
+    int last_row;
+    float slope; /* dt/ds of late */
+    float slope_sd;
+};
+
+/* The lane ahead: the centre line y = c0 + c1 x + c2 x^2/2 + c3 x^3/6 (x ahead
+ * of the lens), its width, and how much more the camera looks down than the
+ * calibration says. */
+enum { SL_C0, SL_C1, SL_C2, SL_C3, SL_WIDTH, SL_PITCH, SL_PARAMETERS };
+
+struct sl_road {
+    double p[SL_PARAMETERS];
+};
+
+/* What is believed before the picture: mean, and 1/sigma^2. */
+struct sl_prior {
+    double mean[SL_PARAMETERS];
+    double weight[SL_PARAMETERS];
+    double price; /* taken off the score of whoever needs this prior */
+};
+
+/* Roads are either near straight, or bend as tightly as vehicles can turn: a
+ * mixture of two priors, the second of which has to be paid for. */
+enum { SL_PRIOR_ROAD, SL_PRIOR_TIGHT, SL_PRIORS };
+
+struct sl_support {
+    float side[SL_SIDES];    /* sum over rows of quality times closeness */
+    float inliers[SL_SIDES]; /* rows with a candidate on the line */
+    float visible[SL_SIDES]; /* rows in which the line lies within the picture */
+    float chance[SL_SIDES];  /* inliers that randomly placed candidates would give */
+    float span[SL_SIDES];    /* share of the rows between the first and the last inlier */
+    float squares[SL_SIDES]; /* sum of (error/sigma)^2 of the inliers */
+    double cost;             /* of the departure from the prior */
+    double score;
+};
+
+struct sl_detector {
+    struct sl_detect_config config;
+    struct sl_camera_model camera; /* at the present picture size */
+    uint32_t width_px, height_px;  /* of the tables below */
+    int row_count;
+    struct sl_row rows[SL_ROWS_MAX]; /* from near to far */
+    int candidate_count;
+    struct sl_candidate candidates[SL_CANDIDATES_MAX];
+    int chain_count;
+    struct sl_chain chains[SL_CHAINS_MAX];
+
+    struct sl_prior base[SL_PRIORS]; /* for a frame without a past */
+    bool tracking;
+    int unseen;           /* frames since both lines were last believed */
+    struct sl_road track; /* the lane in the last frame */
+    double trust;         /* in it, 0..1 */
+
+    bool found; /* `road` holds this frame's lane */
+    struct sl_road road;
+
+    /* One row's brightness, continued beyond the picture's edges by their
+     * pixels, and running sums of it; index SL_ROW_PAD is column 0. */
+    uint16_t line[SL_FRAME_WIDTH_MAX_PX + 2 * SL_ROW_PAD];
+    int32_t sums[SL_FRAME_WIDTH_MAX_PX + 2 * SL_ROW_PAD + 1];
+    int32_t response[SL_FRAME_WIDTH_MAX_PX + 2 * SL_ROW_PAD];
+};
+
+/* rows.c: tabulates rows and rays for this picture size; row_count may be 0. */
+void sl_rows_prepare(struct sl_detector *d);
+
+/* rows.c: fills in candidates of all rows. -ENOTSUP for a format without luma. */
+int sl_rows_scan(struct sl_detector *d, const struct sl_frame_info *info, const uint8_t *pixels);
+
+/* chains.c: links candidates of neighbouring rows. */
+void sl_chains_link(struct sl_detector *d);
+
+/* road.c: the centre line's y, and dy/dx if `slope` is given, at x. */
+double sl_road_centre(const struct sl_road *road, double x, double *slope);
+
+/* road.c: where a boundary lies at x: side 0 left, 1 right. */
+double sl_road_side(const struct sl_road *road, int side, double x);
+
+/* road.c: improves `road` from points: up to `count` candidate indices with
+ * their sides, under the prior, in `steps` Gauss-Newton steps. */
+struct sl_assigned {
+    uint16_t candidate;
+    uint8_t side;
+};
+bool sl_road_fit(const struct sl_detector *d, const struct sl_prior *prior,
+                 const struct sl_assigned *points, int count, int steps, struct sl_road *road);
+
+/* road.c: the same from all candidates, reweighted in each step by how well
+ * they agree (`gate` and `gate_end`: in sigmas, first and last). `variance`,
+ * if given, gets the diagonal of the inverse information matrix. */
+bool sl_road_refine(const struct sl_detector *d, const struct sl_prior *prior, int steps,
+                    double gate, double gate_end, struct sl_road *road,
+                    double variance[SL_PARAMETERS]);
+
+/* road.c: how much of the picture speaks for this road. Looks at every
+ * `stride`th row; sides are scaled to all rows, counts are not. */
+void sl_road_score(const struct sl_detector *d, const struct sl_prior *prior,
+                   const struct sl_road *road, int stride, struct sl_support *support);
+
+#endif

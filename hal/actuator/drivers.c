@@ -1,0 +1,10 @@
+/* A file of its own, so that a test of the wrapper can bring another table. */
+#include "hal/actuator/drivers.h"
+
+#include <stddef.h>
+
+const struct sl_actuator_driver *const sl_actuator_drivers[] = {
+    &sl_actuator_bus,
+    &sl_actuator_null,
+    NULL,
+};

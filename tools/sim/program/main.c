@@ -1,0 +1,525 @@
+/* skylane sim: the simulator as a program. */
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cjson/cJSON.h>
+
+#include "app/config/convert.h"
+#include "app/config/settings.h"
+#include "rt/action.h"
+#include "rt/bus.h"
+#include "rt/cli.h"
+#include "rt/clock.h"
+#include "tools/sim/program/child.h"
+#include "tools/sim/program/console.h"
+#include "tools/sim/program/host.h"
+#include "tools/sim/program/pictures.h"
+
+#define VERB "sim"
+#define LINE_NS (200 * SL_NS_PER_MS)
+#define LIST_MAX 64
+
+static const char HELP[] =
+    "skylane sim - road, vehicle and camera, closed loop\n"
+    "\n"
+    "Publishes " SL_BUS_CAMERA ", " SL_BUS_ODOMETRY " and " SL_BUS_TRUTH "; obeys " SL_BUS_COMMAND
+    ".\n"
+    "\n"
+    "usage: skylane sim [options]\n"
+    "\n"
+    "  --drive              start the vehicle (skylane run) beside it; report of both\n"
+    "  --track NAME|FILE    %s (city)\n"
+    "  --seed N             texture, shadows, wear, noise, start (1)\n"
+    "  --light L            day, dusk, night, glare (day)\n"
+    "  --wear W             worn markings, 0 new to 1 nearly gone (0)\n"
+    "  --lockstep           virtual time: each frame waits for its command; same seed,\n"
+    "                       same drive, same report, on any machine\n"
+    "  --seconds N          end after N seconds of simulated time; without: at Ctrl-C\n"
+    "  --json FILE          report at the end (- : standard output)\n"
+    "  --headless           no live line, no keys\n"
+    "  --rate HZ            frames a second (60)\n"
+    "  --format F           NV12, BGR24 or GRAY8 (the settings')\n"
+    "  --no-noise           ideal sensor\n"
+    "  --config FILE        settings of vehicle and camera; without: the track's own\n"
+    "                       (board/sim/lab.ini for lab, board/sim/skylane.ini else)\n"
+    "  -o SECTION.KEY=VALUE one setting, also for the vehicle beside it\n"
+    "  --pictures DIR       instead of driving: pictures along the lane as JPEG, and quit\n"
+    "  --count N            how many of them (20)\n"
+    "  --help, --version\n"
+    "\n"
+    "keys while it runs in a terminal: p pause/resume, r respawn, s stop, a arm, q quit\n"
+    "\n"
+    "examples:\n"
+    "  skylane sim --drive --track nasty --light night\n"
+    "  skylane sim --drive --lockstep --track city --seed 3 --seconds 60 --json report.json\n"
+    "  skylane sim & skylane run --config board/sim/skylane.ini\n"
+    "\n"
+    "exit status: 0, 1 (failed), 2 (misuse)\n";
+
+struct options {
+    const char *track, *json, *format, *pictures;
+    const char *configs[LIST_MAX];
+    int config_count;
+    const char *overrides[LIST_MAX];
+    int override_count;
+    int64_t seed, count;
+    enum sl_sim_light light;
+    double wear, seconds, rate_hz;
+    bool drive, lockstep, headless, no_noise;
+};
+
+/* Where tracks and settings lie: beside the sources for a build tree, under
+ * the prefix for an installation. */
+static const char *const TRACK_DIRS[] = {SL_SOURCE_TRACKS, SL_INSTALL_TRACKS};
+static const char *const BOARD_DIRS[] = {SL_SOURCE_BOARDS, SL_INSTALL_BOARDS};
+
+/* ---- setting up ---- */
+
+static int default_settings_file(const char *track_path, char *path, size_t size,
+                                 struct sl_error *err)
+{
+    const char *slash = strrchr(track_path, '/');
+    const char *track = slash == NULL ? track_path : slash + 1;
+    const char *file = strcmp(track, "lab.ini") == 0 ? "lab.ini" : "skylane.ini";
+    for (size_t i = 0; i < 2; i++) {
+        int n = snprintf(path, size, "%s/sim/%s", BOARD_DIRS[i], file);
+        if (n > 0 && (size_t)n < size && access(path, R_OK) == 0)
+            return 0;
+    }
+    return sl_error_set(err, -ENOENT, "the simulator's settings (sim/%s) are not in %s nor in %s",
+                        file, BOARD_DIRS[0], BOARD_DIRS[1]);
+}
+
+static int prepare(struct options *o, struct sl_settings *settings, struct sl_host_config *config,
+                   char *track_path, size_t path_size, struct sl_error *err)
+{
+    static char own_settings[4096];
+    int rc = sl_track_find(o->track, TRACK_DIRS, 2, track_path, path_size, err);
+    if (rc == 0 && o->config_count == 0) {
+        rc = default_settings_file(track_path, own_settings, sizeof own_settings, err);
+        o->configs[o->config_count++] = own_settings;
+    }
+    sl_settings_defaults(settings);
+    for (int i = 0; rc == 0 && i < o->config_count; i++)
+        rc = sl_settings_read(settings, o->configs[i], err);
+    for (int i = 0; rc == 0 && i < o->override_count; i++)
+        rc = sl_settings_set(settings, o->overrides[i], err);
+    if (rc == 0)
+        rc = sl_settings_check(settings, err);
+    if (rc != 0)
+        return rc;
+
+    *config = (struct sl_host_config){.settings = settings,
+                                      .rate_hz = o->rate_hz,
+                                      .seconds = o->seconds,
+                                      .lockstep = o->lockstep};
+    struct sl_sim_config *world = &config->world;
+    sl_sim_config_default(world);
+    world->track_path = track_path;
+    world->seed = (uint64_t)o->seed;
+    world->light = o->light;
+    world->wear = o->wear;
+    world->noise = !o->no_noise;
+    world->format = sl_frame_format_parse(o->format != NULL ? o->format : settings->camera.format);
+    sl_settings_calibration(settings, &world->camera);
+    sl_vehicle_parameters_for_wheelbase(&world->vehicle, settings->vehicle.wheelbase_m);
+    world->vehicle.steering_max_rad = settings->vehicle.steering_max_rad;
+    world->vehicle.accel_max_mps2 = settings->vehicle.accel_max_mps2;
+    world->vehicle.decel_max_mps2 = settings->vehicle.decel_max_mps2;
+    world->vehicle.speed_max_mps = settings->vehicle.speed_max_mps;
+    return 0;
+}
+
+static int start_vehicle(struct sl_child *child, const struct options *o, struct sl_error *err)
+{
+    const char *arguments[2 * LIST_MAX * 2 + 8];
+    int n = 0;
+    arguments[n++] = "--quiet";
+    if (o->lockstep)
+        arguments[n++] = "--lockstep";
+    for (int i = 0; i < o->config_count; i++) {
+        arguments[n++] = "--config";
+        arguments[n++] = o->configs[i];
+    }
+    for (int i = 0; i < o->override_count; i++) {
+        arguments[n++] = "-o";
+        arguments[n++] = o->overrides[i];
+    }
+    arguments[n] = NULL;
+    return sl_child_start(child, arguments, err);
+}
+
+/* The vehicle is ready when it publishes its state. */
+static int await_vehicle(struct sl_child *child, struct sl_bus_reader *states, struct sl_error *err)
+{
+    const uint64_t give_up = sl_clock_now_ns() + 20 * SL_NS_PER_S;
+    while (sl_bus_wait(states, sl_clock_now_ns() + 50 * SL_NS_PER_MS) != 0) {
+        struct sl_error why = {0};
+        if (!sl_child_running(child, &why))
+            return sl_error_set(err, -ECHILD, "%s; its reason stands above", why.text);
+        if (sl_cli_stop_wanted())
+            return sl_error_set(err, -EINTR, "stopped before the vehicle was ready");
+        if (sl_clock_now_ns() > give_up)
+            return sl_error_set(err, -ETIMEDOUT, "the vehicle was not ready within 20 s");
+    }
+    return 0;
+}
+
+/* ---- report ---- */
+
+static void put(cJSON *report, const char *key, cJSON *value)
+{
+    cJSON_DeleteItemFromObject(report, key);
+    cJSON_AddItemToObject(report, key, value);
+}
+
+static double rounded(double value, double unit) { return round(value / unit) * unit; }
+
+/* The vehicle's own report, completed with what only the world knows. In
+ * lockstep, whatever depends on the wall clock is left out, so that two runs
+ * of one seed agree to the byte. */
+static cJSON *make_report(const struct options *o, const char *child_text,
+                          const struct sl_host_status *status, struct sl_error *err)
+{
+    static const char *const WALL_CLOCK[] = {
+        "latency_us", "deadline_misses", "loop_lateness_us", "page_faults_after_start",
+        "allocations_after_start", "realtime", "fps"};
+    cJSON *report = child_text == NULL ? cJSON_CreateObject() : cJSON_Parse(child_text);
+    if (report == NULL) {
+        sl_error_set(err, -EPROTO, "the vehicle's report is not JSON");
+        return NULL;
+    }
+    const struct sl_tracking_score *score = &status->score;
+    put(report, "seconds", cJSON_CreateNumber(rounded(status->seconds, 1e-3)));
+    if (child_text == NULL)
+        put(report, "frames", cJSON_CreateNumber((double)status->frames));
+    const cJSON *frames = cJSON_GetObjectItem(report, "frames");
+    double fps = status->seconds > 0 ? (cJSON_GetNumberValue(frames) - 1) / status->seconds : 0;
+    put(report, "fps", cJSON_CreateNumber(rounded(fps, 0.01)));
+    put(report, "laps", cJSON_CreateNumber(score->laps));
+    cJSON *error = cJSON_CreateObject();
+    cJSON_AddNumberToObject(error, "mean_abs", rounded(sl_tracking_score_mean_m(score), 1e-6));
+    cJSON_AddNumberToObject(error, "p95_abs", rounded(sl_tracking_score_p95_m(score), 1e-6));
+    cJSON_AddNumberToObject(error, "max_abs", rounded(score->max_abs_m, 1e-6));
+    put(report, "lateral_error_m", error);
+    put(report, "departures", cJSON_CreateNumber(score->departures));
+    put(report, "late_frames", cJSON_CreateNumber((double)status->late_frames));
+    put(report, "distance_m", cJSON_CreateNumber(rounded(status->truth.progress_m, 1e-3)));
+    put(report, "track", cJSON_CreateString(o->track));
+    put(report, "seed", cJSON_CreateNumber((double)o->seed));
+    put(report, "light", cJSON_CreateString(sl_sim_light_name(o->light)));
+    put(report, "wear", cJSON_CreateNumber(o->wear));
+    put(report, "lockstep", cJSON_CreateBool(o->lockstep));
+    if (o->lockstep) {
+        for (size_t i = 0; i < sizeof WALL_CLOCK / sizeof WALL_CLOCK[0]; i++)
+            cJSON_DeleteItemFromObject(report, WALL_CLOCK[i]);
+        cJSON_DeleteItemFromObject(report, "late_frames");
+    }
+    return report;
+}
+
+static int write_report(cJSON *report, const char *path, struct sl_error *err)
+{
+    char *text = cJSON_Print(report);
+    FILE *to = strcmp(path, "-") == 0 ? stdout : fopen(path, "w");
+    bool good = text != NULL && to != NULL && fprintf(to, "%s\n", text) > 0 && fflush(to) == 0;
+    if (to != NULL && to != stdout)
+        good = fclose(to) == 0 && good;
+    free(text);
+    return good ? 0
+                : sl_error_set(err, -EIO, "cannot write the report to %s: %s", path,
+                               strerror(errno));
+}
+
+static double percentile(const cJSON *report, const char *group, const char *stage,
+                         const char *figure)
+{
+    const cJSON *item = cJSON_GetObjectItem(report, group);
+    if (stage != NULL)
+        item = cJSON_GetObjectItem(item, stage);
+    return cJSON_GetNumberValue(cJSON_GetObjectItem(item, figure));
+}
+
+static double number(const cJSON *report, const char *key)
+{
+    return cJSON_GetNumberValue(cJSON_GetObjectItem(report, key));
+}
+
+static void print_summary(const cJSON *report, const struct sl_host_status *status)
+{
+    const struct sl_tracking_score *score = &status->score;
+    printf("\n%.1f s on %s, %.0f m, %u laps, %.1f frames a second\n", status->seconds,
+           cJSON_GetStringValue(cJSON_GetObjectItem(report, "track")),
+           (double)status->truth.progress_m, score->laps,
+           status->seconds > 0 ? (double)(status->frames - 1) / status->seconds : 0.0);
+    printf("  lateral error     mean %.3f m   p95 %.3f m   max %.3f m   departures %u\n",
+           sl_tracking_score_mean_m(score), sl_tracking_score_p95_m(score), score->max_abs_m,
+           score->departures);
+    if (cJSON_HasObjectItem(report, "latency_us"))
+        printf("  camera->actuator  p50 %.0f us   p99 %.0f us   max %.0f us\n"
+               "  control ticks     p50 %.0f us   p99 %.0f us   max %.0f us late, "
+               "%.0f deadlines missed\n"
+               "  after start       %.0f page faults, %.0f allocations, %.0f frames dropped\n",
+               percentile(report, "latency_us", "camera_to_actuator", "p50"),
+               percentile(report, "latency_us", "camera_to_actuator", "p99"),
+               percentile(report, "latency_us", "camera_to_actuator", "max"),
+               percentile(report, "loop_lateness_us", NULL, "p50"),
+               percentile(report, "loop_lateness_us", NULL, "p99"),
+               percentile(report, "loop_lateness_us", NULL, "max"),
+               number(report, "deadline_misses"), number(report, "page_faults_after_start"),
+               number(report, "allocations_after_start"), number(report, "frames_dropped"));
+    const cJSON *stop;
+    cJSON_ArrayForEach(stop, cJSON_GetObjectItem(report, "stops"))
+        printf("  safe stop         %s\n", cJSON_GetStringValue(stop));
+}
+
+/* ---- running ---- */
+
+static void obey_key(const struct sl_settings *s, int key, const struct sl_state *state)
+{
+    enum sl_action_kind kind;
+    switch (key) {
+    case 'p':
+        kind = state->mode == SL_MODE_PAUSED ? SL_ACTION_RESUME : SL_ACTION_PAUSE;
+        break;
+    case 'r':
+        kind = SL_ACTION_RESPAWN;
+        break;
+    case 's':
+        kind = SL_ACTION_STOP;
+        break;
+    case 'a':
+        kind = SL_ACTION_ARM;
+        break;
+    default:
+        return;
+    }
+    struct sl_error err = {0};
+    if (sl_action_send(s->bus.action, s->bus.state, kind, 500, &err) != 0)
+        sl_console_say(err.text);
+}
+
+/* Until the time is up, a key or signal ends it, or something fails. */
+static int watch(struct sl_host *host, struct sl_child *child, struct sl_bus_reader *states,
+                 const struct options *o, const struct sl_settings *settings, struct sl_error *err)
+{
+    struct sl_state state = {0};
+    bool have_state = false;
+    uint64_t next_line = 0;
+    if (!o->headless)
+        sl_console_open();
+    int rc = 0;
+    while (rc == 0 && !sl_cli_stop_wanted() && !sl_host_finished(host)) {
+        sl_clock_sleep_until_ns(sl_clock_now_ns() + 20 * SL_NS_PER_MS);
+        if (sl_bus_read_newest(states, &state, sizeof state, NULL) == 0)
+            have_state = true;
+        if (o->drive) {
+            struct sl_error why = {0};
+            if (!sl_child_running(child, &why) && !sl_cli_stop_wanted())
+                rc = sl_error_set(err, -ECHILD, "%s", why.text);
+        }
+        int key = sl_console_key();
+        if (key == 'q')
+            break;
+        if (key != 0)
+            obey_key(settings, key, &state);
+        uint64_t now = sl_clock_now_ns();
+        if (now >= next_line) {
+            struct sl_host_status status;
+            sl_host_status(host, &status);
+            sl_console_line(&status, have_state ? &state : NULL);
+            next_line = now + LINE_NS;
+        }
+    }
+    sl_console_close();
+    if (rc == 0 && sl_host_failure(host) != NULL)
+        rc = sl_error_set(err, -EIO, "%s", sl_host_failure(host));
+    return rc;
+}
+
+static int simulate(struct options *o, const struct sl_settings *settings,
+                    const struct sl_host_config *config, struct sl_error *err)
+{
+    const struct sl_bus_reader_config state_bus = {.name = settings->bus.state,
+                                                   .type = SL_RECORD_STATE,
+                                                   .min_bytes = sizeof(struct sl_state)};
+    static struct sl_host_status status;
+    struct sl_host *host = NULL;
+    struct sl_bus_reader *states = NULL;
+    struct sl_child child = {.report_fd = -1};
+    char *child_text = NULL;
+    int rc = sl_host_open(&host, config, err);
+    if (rc == 0)
+        rc = sl_bus_reader_open(&states, &state_bus, err);
+    if (rc == 0 && o->drive)
+        rc = start_vehicle(&child, o, err);
+    if (rc == 0 && o->drive)
+        rc = await_vehicle(&child, states, err);
+    if (rc == 0)
+        rc = sl_host_start(host, err);
+    if (rc == 0)
+        rc = watch(host, &child, states, o, settings, err);
+    /* The vehicle ends before the world does, or it would report a stall. */
+    if (child.report_fd >= 0) {
+        struct sl_error child_err = {0};
+        child_text = sl_child_stop(&child, &child_err);
+        if (rc == 0 && child_text == NULL)
+            rc = sl_error_set(err, -EIO, "%s", child_err.text);
+    }
+    if (host != NULL) {
+        sl_host_stop(host);
+        sl_host_status(host, &status);
+    }
+    if (rc == 0) {
+        cJSON *report = make_report(o, child_text, &status, err);
+        rc = report == NULL ? -EPROTO : 0;
+        if (rc == 0 && o->json != NULL)
+            rc = write_report(report, o->json, err);
+        if (rc == 0 && (o->json == NULL || strcmp(o->json, "-") != 0))
+            print_summary(report, &status);
+        cJSON_Delete(report);
+    }
+    free(child_text);
+    sl_bus_reader_close(states);
+    sl_host_close(host);
+    return rc;
+}
+
+static void print_help(void)
+{
+    char tracks[256];
+    sl_track_names(TRACK_DIRS, 2, tracks, sizeof tracks);
+    printf(HELP, tracks); /* the one %s in it */
+}
+
+/* 0, or an exit status after a message. -1: told what was asked, exit with 0. */
+static int read_options(int argc, char **argv, struct options *o)
+{
+    enum { OPT_DRIVE = 256, OPT_TRACK, OPT_SEED, OPT_LIGHT, OPT_WEAR, OPT_LOCKSTEP, OPT_SECONDS,
+           OPT_JSON, OPT_HEADLESS, OPT_RATE, OPT_FORMAT, OPT_NO_NOISE, OPT_CONFIG, OPT_PICTURES,
+           OPT_COUNT };
+    static const struct option OPTIONS[] = {
+        {"drive", no_argument, NULL, OPT_DRIVE},
+        {"track", required_argument, NULL, OPT_TRACK},
+        {"seed", required_argument, NULL, OPT_SEED},
+        {"light", required_argument, NULL, OPT_LIGHT},
+        {"wear", required_argument, NULL, OPT_WEAR},
+        {"lockstep", no_argument, NULL, OPT_LOCKSTEP},
+        {"seconds", required_argument, NULL, OPT_SECONDS},
+        {"json", required_argument, NULL, OPT_JSON},
+        {"headless", no_argument, NULL, OPT_HEADLESS},
+        {"rate", required_argument, NULL, OPT_RATE},
+        {"format", required_argument, NULL, OPT_FORMAT},
+        {"no-noise", no_argument, NULL, OPT_NO_NOISE},
+        {"config", required_argument, NULL, OPT_CONFIG},
+        {"pictures", required_argument, NULL, OPT_PICTURES},
+        {"count", required_argument, NULL, OPT_COUNT},
+        {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'V'},
+        {0},
+    };
+    struct sl_error err = {0};
+    int answer;
+    opterr = 0;
+    while ((answer = getopt_long(argc, argv, ":o:hV", OPTIONS, NULL)) != -1) {
+        int rc = 0;
+        switch (answer) {
+        case 'o':
+            if (o->override_count == LIST_MAX)
+                return sl_cli_misuse(VERB, "more than %d -o; put them into a file", LIST_MAX);
+            o->overrides[o->override_count++] = optarg;
+            break;
+        case OPT_CONFIG:
+            if (o->config_count == LIST_MAX)
+                return sl_cli_misuse(VERB, "more than %d settings files", LIST_MAX);
+            o->configs[o->config_count++] = optarg;
+            break;
+        case OPT_DRIVE:
+            o->drive = true;
+            break;
+        case OPT_TRACK:
+            o->track = optarg;
+            break;
+        case OPT_SEED:
+            rc = sl_cli_integer(optarg, "--seed", 0, INT64_C(1) << 53, &o->seed, &err);
+            break;
+        case OPT_LIGHT:
+            rc = sl_sim_light_parse(optarg, &o->light, &err);
+            break;
+        case OPT_WEAR:
+            rc = sl_cli_number(optarg, "--wear", 0, 1, &o->wear, &err);
+            break;
+        case OPT_LOCKSTEP:
+            o->lockstep = true;
+            break;
+        case OPT_SECONDS:
+            rc = sl_cli_number(optarg, "--seconds", 0.1, 1e7, &o->seconds, &err);
+            break;
+        case OPT_JSON:
+            o->json = optarg;
+            break;
+        case OPT_HEADLESS:
+            o->headless = true;
+            break;
+        case OPT_RATE:
+            rc = sl_cli_number(optarg, "--rate", 1, 240, &o->rate_hz, &err);
+            break;
+        case OPT_FORMAT:
+            o->format = optarg;
+            if (strcasecmp(optarg, "NV12") != 0 && strcasecmp(optarg, "BGR24") != 0 &&
+                strcasecmp(optarg, "GRAY8") != 0)
+                rc = sl_error_set(&err, -EINVAL, "--format is NV12, BGR24 or GRAY8, not %s",
+                                  optarg);
+            break;
+        case OPT_NO_NOISE:
+            o->no_noise = true;
+            break;
+        case OPT_PICTURES:
+            o->pictures = optarg;
+            break;
+        case OPT_COUNT:
+            rc = sl_cli_integer(optarg, "--count", 1, 100000, &o->count, &err);
+            break;
+        case 'h':
+            print_help();
+            return -1;
+        case 'V':
+            puts("skylane-" VERB " " SL_VERSION);
+            return -1;
+        default:
+            return sl_cli_bad_option(VERB, answer, argv, OPTIONS);
+        }
+        if (rc != 0)
+            return sl_cli_misuse(VERB, "%s", err.text);
+    }
+    if (optind < argc)
+        return sl_cli_bad_operand(VERB, argv[optind]);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct options o = {
+        .track = "city", .seed = 1, .count = 20, .light = SL_SIM_DAY, .rate_hz = 60};
+    int status = read_options(argc, argv, &o);
+    if (status != 0)
+        return status < 0 ? SL_EXIT_OK : status;
+
+    struct sl_error err = {0};
+    static struct sl_settings settings;
+    struct sl_host_config config;
+    char track_path[4096];
+    sl_cli_catch_stop();
+    int rc = prepare(&o, &settings, &config, track_path, sizeof track_path, &err);
+    if (rc == 0)
+        rc = o.pictures != NULL ? sl_pictures_write(o.pictures, (uint32_t)o.count, &config, &err)
+                                : simulate(&o, &settings, &config, &err);
+    if (rc == 0)
+        return SL_EXIT_OK;
+    fprintf(stderr, "skylane " VERB ": %s\n", err.text);
+    return SL_EXIT_FAILED;
+}
