@@ -33,6 +33,8 @@ int sl_action_send(const char *action_bus, const char *state_bus, enum sl_action
     struct sl_bus_writer *actions = NULL;
     const struct sl_bus_reader_config reader = {
         .name = state_bus, .type = SL_RECORD_STATE, .min_bytes = sizeof(struct sl_state)};
+    /* Not only who answers listens: a simulator does too, at its own pace. */
+    const uint64_t linger_ns = 150 * SL_NS_PER_MS;
     const struct sl_bus_writer_config writer = {.name = action_bus,
                                                 .type = SL_RECORD_ACTION,
                                                 .slot_count = SL_BUS_RECORD_SLOTS,
@@ -62,6 +64,7 @@ int sl_action_send(const char *action_bus, const char *state_bus, enum sl_action
     if (rc == -ETIMEDOUT)
         sl_error_set(err, rc, "nobody answered within %u ms; is \"skylane run\" running? (%s)",
                      timeout_ms, sl_bus_reader_problem(states));
+    sl_clock_sleep_until_ns(now + linger_ns);
 done:
     sl_bus_writer_close(actions);
     sl_bus_reader_close(states);

@@ -18,8 +18,7 @@ static float predict_error(const struct sl_detector *d, const struct sl_chain *c
     const struct sl_candidate *last = &d->candidates[chain->points[chain->count - 1]];
     float ds = c->s - last->s;
     float sigma = d->rows[c->row].sigma;
-    *slack = 2.5f * sigma * sqrtf(1.0f + chain->slope * chain->slope) +
-             fabsf(ds) * chain->slope_sd;
+    *slack = 2.5f * sigma * sqrtf(1.0f + chain->slope * chain->slope) + fabsf(ds) * chain->slope_sd;
     return fabsf(c->t - last->t - chain->slope * ds);
 }
 

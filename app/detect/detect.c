@@ -10,6 +10,16 @@
 #define SEARCH_STRIDE  3
 #define FINALISTS      4
 #define TIGHT_PRICE    2.0
+#define JUMP_PRICE     4.0 /* of a lane unlike the one before */
+#define ROUGH_STEPS    3
+#define FINE_STEPS     3
+#define GATE_MIDDLE    3.5
+#define GATE_FIRST     6.0
+#define GATE_LAST      2.5
+#define CLEAR_SHARE    0.2f
+#define FORGET_FRAMES  8
+#define WIDTH_SHARE    0.4 /* of the width's tolerance: one sigma */
+#define PITCH_SIGMA    0.012
 #define CHAIN_SAMPLES  6 /* candidates of a chain that a hypothesis is fitted to */
 
 static int check(double value, double min, double max, const char *name, struct sl_error *err)
@@ -25,32 +35,53 @@ size_t sl_detector_size(void)
     return (sizeof(struct sl_detector) + 63) & ~(size_t)63;
 }
 
-/* What roads are like before one is seen. Widths and bends go with the lane's
- * own width, so that a car of a tenth the size has bends of a tenth the radius. */
-static void set_base_prior(struct sl_detector *d)
+static void set_prior(struct sl_prior *prior, const double mean[SL_PARAMETERS],
+                      const double sigma[SL_PARAMETERS], double price)
+{
+    prior->price = price;
+    for (int i = 0; i < SL_PARAMETERS; i++) {
+        prior->mean[i] = mean[i];
+        prior->weight[i] = 1.0 / (sigma[i] * sigma[i]);
+    }
+}
+
+/* What roads are like before one is seen. Offsets and bends go with the lane's
+ * width, so that a car of a tenth the size has bends of a tenth the radius. */
+static void set_base_priors(struct sl_detector *d)
 {
     const struct sl_detect_config *c = &d->config;
-    double w = c->lane_width_m;
-    const double sigma[SL_PRIORS][SL_PARAMETERS] = {
-        [SL_PRIOR_ROAD] = {[SL_C0] = 0.4 * w, [SL_C1] = 0.2, [SL_C2] = 0.06 / w,
-                           [SL_C3] = 0.004 / (w * w)},
-        [SL_PRIOR_TIGHT] = {[SL_C0] = 0.4 * w, [SL_C1] = 0.6, [SL_C2] = 0.5 / w,
-                            [SL_C3] = 0.25 / (w * w)},
+    const double w = c->lane_width_m;
+    const double mean[SL_PARAMETERS] = {[SL_C0] = -c->camera.left_m, [SL_WIDTH] = w};
+    const double width = fmax(WIDTH_SHARE * c->lane_width_tolerance, 0.005) * w;
+    const double road[SL_PARAMETERS] = {
+        [SL_C0] = 0.4 * w,         [SL_C1] = 0.2,      [SL_C2] = 0.06 / w,
+        [SL_C3] = 0.004 / (w * w), [SL_WIDTH] = width, [SL_PITCH] = PITCH_SIGMA,
     };
-    const double price[SL_PRIORS] = {0, TIGHT_PRICE};
-    memset(d->base, 0, sizeof d->base);
-    for (int k = 0; k < SL_PRIORS; k++) {
-        struct sl_prior *prior = &d->base[k];
-        prior->price = price[k];
-        prior->mean[SL_C0] = -c->camera.left_m;
-        prior->mean[SL_WIDTH] = w;
-        for (int i = 0; i < SL_PARAMETERS; i++) {
-            double value = i == SL_WIDTH   ? fmax(0.4 * c->lane_width_tolerance, 0.005) * w
-                           : i == SL_PITCH ? 0.012
-                                           : sigma[k][i];
-            prior->weight[i] = 1.0 / (value * value);
-        }
-    }
+    const double tight[SL_PARAMETERS] = {
+        [SL_C0] = 0.4 * w,        [SL_C1] = 0.6,      [SL_C2] = 0.5 / w,
+        [SL_C3] = 0.25 / (w * w), [SL_WIDTH] = width, [SL_PITCH] = PITCH_SIGMA,
+    };
+    set_prior(&d->priors[SL_PRIOR_ROAD], mean, road, 0);
+    set_prior(&d->priors[SL_PRIOR_TIGHT], mean, tight, TIGHT_PRICE);
+}
+
+/* After a frame with a lane: the next is much alike. Width and pitch drift
+ * back to what the configuration says where nothing else holds them. */
+static void set_track_prior(struct sl_detector *d)
+{
+    const double w = d->config.lane_width_m;
+    const double more = 1.0 + d->unseen;
+    const double sigma[SL_PARAMETERS] = {
+        [SL_C0] = 0.06 * w * more,       [SL_C1] = 0.05 * more, [SL_C2] = 0.04 / w * more,
+        [SL_C3] = 0.02 / (w * w) * more, [SL_WIDTH] = 0.03 * w, [SL_PITCH] = 0.5 * PITCH_SIGMA,
+    };
+    double mean[SL_PARAMETERS];
+    memcpy(mean, d->track.p, sizeof mean);
+    mean[SL_WIDTH] += 0.05 * (w - mean[SL_WIDTH]);
+    mean[SL_PITCH] *= 0.9;
+    set_prior(&d->priors[SL_PRIOR_TRACK], mean, sigma, 0);
+    d->priors[SL_PRIOR_ROAD].price = JUMP_PRICE;
+    d->priors[SL_PRIOR_TIGHT].price = JUMP_PRICE + TIGHT_PRICE;
 }
 
 int sl_detector_init(struct sl_detector *d, const struct sl_detect_config *config,
@@ -84,7 +115,7 @@ int sl_detector_init(struct sl_detector *d, const struct sl_detect_config *confi
     d->camera = model;
     d->width_px = config->camera.width_px;
     d->height_px = config->camera.height_px;
-    set_base_prior(d);
+    sl_detector_reset(d);
     sl_rows_prepare(d);
     return 0;
 }
@@ -93,9 +124,9 @@ void sl_detector_reset(struct sl_detector *d)
 {
     d->tracking = false;
     d->unseen = 0;
-    d->trust = 0;
     d->found = false;
     memset(&d->track, 0, sizeof d->track);
+    set_base_priors(d);
 }
 
 /* ---- hypotheses ---- */
@@ -131,6 +162,20 @@ struct hypothesis {
     double score;
 };
 
+static bool alike(const struct sl_detector *d, const struct sl_road *a, const struct sl_road *b)
+{
+    const double w = d->config.lane_width_m;
+    const double near[SL_PARAMETERS] = {
+        [SL_C0] = 0.05 * w,       [SL_C1] = 0.03,        [SL_C2] = 0.02 / w,
+        [SL_C3] = 0.02 / (w * w), [SL_WIDTH] = 0.05 * w, [SL_PITCH] = 0.01,
+    };
+    for (int i = 0; i < SL_PARAMETERS; i++)
+        if (fabs(a->p[i] - b->p[i]) > near[i])
+            return false;
+    return true;
+}
+
+/* Keeps the best FINALISTS that differ from each other, best first. */
 static void consider(const struct sl_detector *d, const struct sl_prior *prior,
                      const struct sl_road *road, struct hypothesis best[FINALISTS], int *count)
 {
@@ -139,10 +184,22 @@ static void consider(const struct sl_detector *d, const struct sl_prior *prior,
     struct sl_support support;
     sl_road_score(d, prior, road, SEARCH_STRIDE, &support);
     struct hypothesis h = {*road, prior, support.score};
-    int place = *count < FINALISTS ? (*count)++ : FINALISTS - 1;
-    if (place == FINALISTS - 1 && *count == FINALISTS && best[place].score >= h.score &&
-        best[place].score != 0)
-        return;
+    int place = *count;
+    for (int i = 0; i < *count; i++) {
+        if (best[i].prior == prior && alike(d, road, &best[i].road)) {
+            if (best[i].score >= h.score)
+                return;
+            place = i;
+            break;
+        }
+    }
+    if (place == FINALISTS) {
+        place = FINALISTS - 1;
+        if (best[place].score >= h.score)
+            return;
+    }
+    if (place == *count)
+        (*count)++;
     best[place] = h;
     for (int i = place; i > 0 && best[i].score > best[i - 1].score; i--) {
         struct hypothesis swap = best[i];
@@ -186,9 +243,12 @@ static double lateral_distance(const struct sl_detector *d, const struct sl_chai
     return a_near ? apart : -apart;
 }
 
-static int search(const struct sl_detector *d, const struct sl_prior *prior,
-                  struct hypothesis best[FINALISTS], int count)
+static int search(const struct sl_detector *d, int kind, struct hypothesis best[FINALISTS],
+                  int count)
 {
+    const struct sl_prior *prior = &d->priors[kind];
+    /* The wider the prior, the further the first step is from linear. */
+    const int steps = kind == SL_PRIOR_TIGHT ? 2 : 1;
     int order[SL_CHAINS_MAX];
     int tried = 0;
     int n = d->chain_count;
@@ -202,7 +262,7 @@ static int search(const struct sl_detector *d, const struct sl_prior *prior,
             struct sl_road road = start;
             int k = sample_chain(&d->chains[order[i]], side, points);
             tried++;
-            if (sl_road_fit(d, prior, points, k, 1, &road))
+            if (sl_road_fit(d, prior, points, k, steps, &road))
                 consider(d, prior, &road, best, &count);
         }
     }
@@ -222,7 +282,7 @@ static int search(const struct sl_detector *d, const struct sl_prior *prior,
                     int k = sample_chain(a, side, points);
                     k += sample_chain(b, side, points + k);
                     tried++;
-                    if (sl_road_fit(d, prior, points, k, 1, &road))
+                    if (sl_road_fit(d, prior, points, k, steps, &road))
                         consider(d, prior, &road, best, &count);
                 }
             }
@@ -232,13 +292,62 @@ static int search(const struct sl_detector *d, const struct sl_prior *prior,
             struct sl_road road = start;
             int k = sample_chain(a, apart > 0 ? 0 : 1, points);
             k += sample_chain(b, apart > 0 ? 1 : 0, points + k);
-            if (sl_road_fit(d, prior, points, k, 1, &road))
+            if (sl_road_fit(d, prior, points, k, steps, &road))
                 consider(d, prior, &road, best, &count);
         }
     }
-    if (d->tracking)
-        consider(d, prior, &d->track, best, &count);
     return count;
+}
+
+struct found {
+    struct sl_road road;
+    struct sl_support support;
+    double score; /* -INFINITY: nothing yet */
+};
+
+/* Searches and refines under one prior; keeps what is better than before. */
+static void look(const struct sl_detector *d, int kind, struct found *found)
+{
+    struct hypothesis best[FINALISTS] = {0};
+    int count = 0;
+    if (kind == SL_PRIOR_TRACK)
+        consider(d, &d->priors[kind], &d->track, best, &count);
+    count = search(d, kind, best, count);
+    int leader = -1;
+    for (int i = 0; i < count; i++) {
+        struct sl_support support;
+        if (!sl_road_refine(d, &d->priors[kind], ROUGH_STEPS, 2, GATE_FIRST, GATE_MIDDLE,
+                            &best[i].road, NULL) ||
+            !is_ego(d, &best[i].road))
+            continue;
+        sl_road_score(d, &d->priors[kind], &best[i].road, 1, &support);
+        best[i].score = support.score;
+        if (leader < 0 || best[i].score > best[leader].score)
+            leader = i;
+    }
+    if (leader < 0)
+        return;
+    struct sl_road road = best[leader].road;
+    struct sl_support support;
+    if (!sl_road_refine(d, &d->priors[kind], FINE_STEPS, 1, GATE_MIDDLE, GATE_LAST, &road, NULL) ||
+        !is_ego(d, &road))
+        return;
+    sl_road_score(d, &d->priors[kind], &road, 1, &support);
+    if (support.score > found->score) {
+        found->score = support.score;
+        found->support = support;
+        found->road = road;
+    }
+}
+
+/* Both boundaries are beyond doubt: other priors need not be asked. */
+static bool is_clear(const struct sl_detector *d, const struct found *found)
+{
+    for (int k = 0; k < SL_SIDES; k++)
+        if (found->support.side[k] < CLEAR_SHARE * (float)d->row_count ||
+            found->support.span[k] < 0.7f)
+            return false;
+    return isfinite(found->score) && found->support.cost < 5.0;
 }
 
 /* ---- the result ---- */
@@ -441,34 +550,32 @@ int sl_detector_run(struct sl_detector *d, const struct sl_frame_info *info, con
         return 0;
     sl_chains_link(d);
 
-    struct hypothesis best[FINALISTS] = {0};
-    int count = 0;
-    for (int k = 0; k < SL_PRIORS; k++)
-        count = search(d, &d->base[k], best, count);
-    struct sl_support support = {0};
-    double score = 0;
-    for (int i = 0; i < count; i++) {
-        struct sl_road road = best[i].road;
-        struct sl_support s;
-        if (!sl_road_refine(d, best[i].prior, 8, 6.0, 2.5, &road, NULL) || !is_ego(d, &road))
-            continue;
-        sl_road_score(d, best[i].prior, &road, 1, &s);
-        if (!d->found || s.score > score) {
-            d->found = true;
-            d->road = road;
-            support = s;
-            score = s.score;
-        }
-    }
-    if (!d->found)
-        return 0;
-    bool seen[SL_SIDES];
-    for (int k = 0; k < SL_SIDES; k++)
+    struct found found = {.score = -INFINITY};
+    if (d->tracking)
+        look(d, SL_PRIOR_TRACK, &found);
+    look(d, SL_PRIOR_ROAD, &found);
+    if (!is_clear(d, &found))
+        look(d, SL_PRIOR_TIGHT, &found);
+    d->found = isfinite(found.score);
+    d->road = found.road;
+    const struct sl_support support = found.support;
+    bool seen[SL_SIDES] = {false, false};
+    for (int k = 0; d->found && k < SL_SIDES; k++)
         seen[k] = line_seen(&support, k, d->row_count);
     if (!seen[0] && !seen[1]) {
         d->found = false;
+        if (d->tracking && ++d->unseen > FORGET_FRAMES)
+            sl_detector_reset(d);
+        else if (d->tracking)
+            set_track_prior(d);
         return 0;
     }
     fill(d, &support, seen, out);
+    if (d->config.track) {
+        d->tracking = true;
+        d->unseen = 0;
+        d->track = d->road;
+        set_track_prior(d);
+    }
     return 0;
 }

@@ -29,11 +29,11 @@
 #define SL_SIDES          2 /* 0: left, 1: right */
 
 struct sl_row {
-    int v;               /* image row */
-    float marking_px;    /* expected width of paint, horizontally */
-    float s;             /* at the picture's middle */
-    bool flat;           /* s is the same all along the row */
-    float node_px;       /* pixels between nodes */
+    int v;            /* image row */
+    float marking_px; /* expected width of paint, horizontally */
+    float s;          /* at the picture's middle */
+    bool flat;        /* s is the same all along the row */
+    float node_px;    /* pixels between nodes */
     float node_s[SL_ROW_NODES];
     float node_t[SL_ROW_NODES];
     float sigma;    /* of a candidate's t: pixel noise and unevenness of the paint */
@@ -46,7 +46,7 @@ struct sl_candidate {
     float contrast; /* step from the brighter flank, grey levels */
     float noise;    /* of the row */
     float quality;  /* 0..1, from contrast and sharpness beside noise */
-    float u;       /* image column of its middle */
+    float u;        /* image column of its middle */
     int16_t row;
     int16_t chain; /* index, or -1 */
 };
@@ -76,9 +76,10 @@ struct sl_prior {
     double price; /* taken off the score of whoever needs this prior */
 };
 
-/* Roads are either near straight, or bend as tightly as vehicles can turn: a
- * mixture of two priors, the second of which has to be paid for. */
-enum { SL_PRIOR_ROAD, SL_PRIOR_TIGHT, SL_PRIORS };
+/* Roads are either near straight, or bend as tightly as vehicles can turn, and
+ * mostly they go on as in the frame before: a mixture of priors, of which the
+ * less likely have to be paid for. */
+enum { SL_PRIOR_ROAD, SL_PRIOR_TIGHT, SL_PRIOR_TRACK, SL_PRIORS };
 
 struct sl_support {
     float side[SL_SIDES];    /* sum over rows of quality times closeness */
@@ -102,11 +103,10 @@ struct sl_detector {
     int chain_count;
     struct sl_chain chains[SL_CHAINS_MAX];
 
-    struct sl_prior base[SL_PRIORS]; /* for a frame without a past */
-    bool tracking;
-    int unseen;           /* frames since both lines were last believed */
-    struct sl_road track; /* the lane in the last frame */
-    double trust;         /* in it, 0..1 */
+    struct sl_prior priors[SL_PRIORS];
+    bool tracking;        /* `track` and its prior hold */
+    int unseen;           /* frames since a lane was found */
+    struct sl_road track; /* the lane last found */
 
     bool found; /* `road` holds this frame's lane */
     struct sl_road road;
@@ -142,11 +142,12 @@ struct sl_assigned {
 bool sl_road_fit(const struct sl_detector *d, const struct sl_prior *prior,
                  const struct sl_assigned *points, int count, int steps, struct sl_road *road);
 
-/* road.c: the same from all candidates, reweighted in each step by how well
- * they agree (`gate` and `gate_end`: in sigmas, first and last). `variance`,
- * if given, gets the diagonal of the inverse information matrix. */
+/* road.c: the same from all candidates of every `stride`th row, reweighted in
+ * each step by how well they agree (`gate` and `gate_end`: in sigmas, first
+ * and last). `variance`, if given, gets the diagonal of the inverse
+ * information matrix. */
 bool sl_road_refine(const struct sl_detector *d, const struct sl_prior *prior, int steps,
-                    double gate, double gate_end, struct sl_road *road,
+                    int stride, double gate, double gate_end, struct sl_road *road,
                     double variance[SL_PARAMETERS]);
 
 /* road.c: how much of the picture speaks for this road. Looks at every

@@ -193,7 +193,8 @@ static struct quick_road quick(const struct sl_detector *d, const struct sl_road
 /* Where a boundary crosses a row: t at the row's s, and how t changes with s. */
 struct crossing {
     float t, per_s;
-    float aslant; /* distance along the row over distance across the line */
+    float aslant;          /* distance along the row over distance across the line */
+    float x, slope, slant; /* there: distance ahead, and the centre line's dy/dx */
 };
 
 static bool crossings(const struct quick_road *q, float s, struct crossing out[SL_SIDES])
@@ -206,7 +207,8 @@ static bool crossings(const struct quick_road *q, float s, struct crossing out[S
     float slope = q->c1 + x * (q->c2 + x * q->c3 * 0.5f);
     float y = q->c0 + x * (q->c1 + x * (q->c2 * 0.5f + x * q->c3 * (1.0f / 6)));
     float steep = slope * slope;
-    float half = q->half * sqrtf(1.0f + (steep < 4.0f ? steep : 4.0f));
+    float wider = sqrtf(1.0f + (steep < 4.0f ? steep : 4.0f));
+    float half = q->half * wider;
     float back = 1.0f - s * q->pitch;
     float k = x / q->h;
     for (int side = 0; side < SL_SIDES; side++) {
@@ -214,6 +216,9 @@ static bool crossings(const struct quick_road *q, float s, struct crossing out[S
         out[side].t = t * back;
         out[side].per_s = k * (t - slope);
         out[side].aslant = sqrtf(1.0f + out[side].per_s * out[side].per_s);
+        out[side].x = x;
+        out[side].slope = slope;
+        out[side].slant = wider;
     }
     return true;
 }
@@ -247,17 +252,32 @@ static bool row_crossings(const struct quick_road *q, const struct sl_row *row,
     return true;
 }
 
+/* As residual() has them, from what the crossing already knows. */
+static void derivatives(const struct quick_road *q, const struct crossing *at, float s, int side,
+                        double j[SL_PARAMETERS])
+{
+    float k = side == 0 ? 0.5f : -0.5f;
+    float x = at->x;
+    float inverse = 1.0f / x;
+    float dg = k * 2 * q->half * at->slope / at->slant * inverse;
+    j[SL_C0] = inverse;
+    j[SL_C1] = 1.0f + dg;
+    j[SL_C2] = x * (0.5f + dg);
+    j[SL_C3] = x * x * (1.0f / 6 + 0.5f * dg);
+    j[SL_WIDTH] = k * at->slant * inverse;
+    j[SL_PITCH] = at->per_s * (1.0f + s * s) - at->t * s;
+}
+
 bool sl_road_refine(const struct sl_detector *d, const struct sl_prior *prior, int steps,
-                    double gate, double gate_end, struct sl_road *road,
+                    int stride, double gate, double gate_end, struct sl_road *road,
                     double variance[SL_PARAMETERS])
 {
-    double h = d->camera.c.height_m;
     struct equations e;
     for (int n = 0; n < steps; n++) {
         double g = steps > 1 ? gate + (gate_end - gate) * n / (steps - 1) : gate_end;
         struct quick_road q = quick(d, road);
         begin(&e, prior, road);
-        for (int r = 0; r < d->row_count; r++) {
+        for (int r = 0; r < d->row_count; r += stride) {
             const struct sl_row *row = &d->rows[r];
             struct crossing at[SL_SIDES];
             float s[SL_SIDES];
@@ -281,11 +301,10 @@ bool sl_road_refine(const struct sl_detector *d, const struct sl_prior *prior, i
                 if (weight <= 0)
                     continue;
                 /* All of the row's candidates share its derivatives. */
-                double unused, across, j[SL_PARAMETERS];
-                if (!residual(road, h, s[side], at[side].t, side, &unused, &across, j))
-                    continue;
-                double w = weight * across / ((double)row->sigma * row->sigma);
-                add(&e, j, pull / weight, w);
+                double j[SL_PARAMETERS];
+                derivatives(&q, &at[side], s[side], side, j);
+                float spread = row->sigma * at[side].aslant;
+                add(&e, j, pull / weight, weight / (spread * spread));
             }
         }
         if (!step(&e, road))

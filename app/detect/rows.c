@@ -18,14 +18,18 @@
 
 #include "app/detect/detector.h"
 
+#ifdef __GNUC__
+#pragma GCC optimize("O3") /* the loops over pixels are worth vectorising */
+#endif
+
 /* The flanks begin this share of the paint's width beside it, so that paint of
  * up to twice the expected width does not fill them. */
 #define FLANK_GAP 0.5
 /* Unevenness of markings and road, as a share of the lane's width. */
-#define WIDEST 2.6f
-#define NARROWEST 0.25f
-#define EDGE_SHARE 0.2f
-#define RELATIVE 0.3f
+#define WIDEST      2.6f
+#define NARROWEST   0.25f
+#define EDGE_SHARE  0.2f
+#define RELATIVE    0.3f
 #define PAINT_SIGMA 0.008
 #define PIXEL_SIGMA 0.8
 /* Rays must fall this steeply to be ground. */
@@ -215,6 +219,24 @@ static float edge_share(const uint16_t *line, float edge, int direction, float r
     return share < 0 ? 0 : share > 1 ? 1 : share;
 }
 
+/* Continues the row by `pad` columns on either side, and sums it up. */
+static void accumulate(struct sl_detector *d, int pad)
+{
+    const int width = (int)d->width_px;
+    uint16_t *line = d->line + SL_ROW_PAD;
+    int32_t *sums = d->sums + SL_ROW_PAD;
+    for (int i = 1; i <= pad; i++) {
+        line[-i] = line[0];
+        line[width - 1 + i] = line[width - 1];
+    }
+    int32_t sum = 0;
+    sums[-pad] = 0;
+    for (int u = -pad; u < width + pad; u++) {
+        sum += line[u];
+        sums[u + 1] = sum;
+    }
+}
+
 /* Adds the row's ridges of about m columns. */
 static void scan_row(struct sl_detector *d, int index, int m)
 {
@@ -226,20 +248,22 @@ static void scan_row(struct sl_detector *d, int index, int m)
     int gap = (int)lrint(FLANK_GAP * m);
     gap = gap < 1 ? 1 : gap;
     int reach = m + gap; /* from the box's first column to its flanks' first ones */
-    if (reach + m > SL_ROW_PAD || width < 2 * m)
+    int pad = reach + m + m / 2 + 2;
+    if (pad > SL_ROW_PAD || width < 2 * m)
         return;
+    accumulate(d, pad);
 
     /* Box at u: [u, u+m); flanks [u-reach, u-gap) and [u+reach, u+reach+m). */
     int first = -m / 2;
     int last = width - 1 - m / 2;
-    int64_t rough = 0;
+    uint32_t rough = 0; /* at most 510 grey levels, 200 columns a box, 8192 boxes: fits */
     for (int u = first; u <= last; u++) {
         int32_t box = sums[u + m] - sums[u];
         int32_t left = sums[u - gap] - sums[u - reach];
         int32_t right = sums[u + reach + m] - sums[u + reach];
         int32_t brighter = left > right ? left : right;
         response[u] = box - brighter;
-        rough += abs(left - right);
+        rough += (uint32_t)abs(left - right);
     }
     /* How uneven the row is at this scale: shadows, texture and noise alike. */
     float noise = (float)rough / ((float)(last - first + 1) * (float)m);
@@ -323,22 +347,6 @@ static void rate(struct sl_detector *d)
     }
 }
 
-static void accumulate(struct sl_detector *d)
-{
-    int width = (int)d->width_px;
-    uint16_t *line = d->line + SL_ROW_PAD;
-    for (int i = 1; i <= SL_ROW_PAD; i++) {
-        line[-i] = line[0];
-        line[width - 1 + i] = line[width - 1];
-    }
-    int32_t sum = 0;
-    d->sums[0] = 0;
-    for (int i = 0; i < width + 2 * SL_ROW_PAD; i++) {
-        sum += d->line[i];
-        d->sums[i + 1] = sum;
-    }
-}
-
 int sl_rows_scan(struct sl_detector *d, const struct sl_frame_info *info, const uint8_t *pixels)
 {
     d->candidate_count = 0;
@@ -347,7 +355,6 @@ int sl_rows_scan(struct sl_detector *d, const struct sl_frame_info *info, const 
         if (rc)
             return rc;
         struct sl_row *row = &d->rows[i];
-        accumulate(d);
         row->first = (uint16_t)d->candidate_count;
         row->count = 0;
         int m = (int)lrintf(row->marking_px);

@@ -118,8 +118,7 @@ static void send(struct sl_drive *drive, uint64_t now_ns, const struct sl_safety
     struct sl_control_node *node = &drive->control;
     const uint64_t lease_ns =
         (uint64_t)(drive->settings->safety.command_lease_ms * (double)SL_NS_PER_MS);
-    const struct sl_command command = {.seq = ++node->command_seq,
-                                       .frame_id = node->lane.frame_id,
+    const struct sl_command command = {.frame_id = node->lane.frame_id,
                                        .exposed_ns = node->lane.exposed_ns,
                                        .received_ns = node->lane.received_ns,
                                        .issued_ns = now_ns,
@@ -127,8 +126,9 @@ static void send(struct sl_drive *drive, uint64_t now_ns, const struct sl_safety
                                        .steering_rad = (float)node->applied.steering_rad,
                                        .speed_mps = (float)node->applied.speed_mps,
                                        .mode = allowed->mode};
-    int rc = sl_actuator_send(node->actuator, &command, now_ns);
-    node->actuator_failed = rc != 0;
+    /* Poll first: it repeats a neutral that the device had refused. */
+    sl_actuator_poll(node->actuator, now_ns);
+    node->actuator_failed = sl_actuator_send(node->actuator, &command, now_ns) != 0;
 }
 
 static void publish_state(struct sl_drive *drive, const struct sl_safety_output *allowed,

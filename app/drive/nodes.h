@@ -72,7 +72,6 @@ struct sl_control_node {
     struct sl_odometry motion; /* newest odometry */
     uint64_t motion_seen_ns;
     struct sl_limited applied; /* what the actuator was told last */
-    uint64_t command_seq;
     uint64_t requests_taken;
     bool not_finite, actuator_failed, missed;
     struct sl_state state; /* being made, then latched */

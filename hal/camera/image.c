@@ -153,7 +153,12 @@ static int prepare_output(struct job *job)
 _Noreturn static void jpeg_failed(j_common_ptr jpeg)
 {
     struct sl_image_decoder *decoder = jpeg->client_data;
-    jpeg->err->format_message(jpeg, decoder->message);
+    if (jpeg->err->msg_code == JERR_NO_BACKING_STORE) /* libjpeg's word for the limit set here */
+        snprintf(decoder->message, sizeof decoder->message,
+                 "decoding takes more than %ld MiB of memory; save it as a baseline JPEG",
+                 JPEG_BYTES_MAX >> 20);
+    else
+        jpeg->err->format_message(jpeg, decoder->message);
     longjmp(decoder->failed, 1);
 }
 

@@ -108,7 +108,7 @@ static int asphalt_luma(const struct making *m, int x, int y)
     int fine = cloud(m, x * 2 + 501, y * 2 + 77), wide = cloud(m, (x >> 2) + 40, (y >> 2) + 9);
     if (sl_track_surface(m->c->track) == SL_TRACK_INDOOR)
         return 92 + fine / 20 + wide / 16;
-    return 101 + fine / 12 + wide / 11;
+    return 104 + fine / 14 + wide / 12;
 }
 
 /* A point of the road or of what lies beside it, by its lateral place. */
@@ -357,7 +357,7 @@ static void shade_tree(const struct making *m, double x_m, double y_m, double tr
             int nx = (int)(u * crown_m * 26 / m->scale) + look * 131;
             int ny = (int)(v * crown_m * 26 / m->scale) + look * 57;
             double leaves = (cloud(m, nx, ny) + cloud(m, nx * 3, ny * 3) * 0.6) / 110.0;
-            double cover = smooth(-0.15, 0.25, 0.75 - rho + leaves);
+            double cover = smooth(-0.10, 0.22, 0.42 - 0.7 * rho + 1.25 * leaves);
             if (cover > 0.02)
                 darken(m, x_m + fx * (centre + a) - fy * b, y_m + fy * (centre + a) + fx * b,
                        cover);
@@ -447,7 +447,7 @@ static int make_fine(struct making *m)
     if (clouds == NULL)
         return -ENOMEM;
     /* Grain: mostly single stones, a little lumpy. */
-    int rc = make_clouds(clouds, SL_GROUND_FINE_LOG2, 6, 1.15, m->c->seed ^ 0x677261696e);
+    int rc = make_clouds(clouds, SL_GROUND_FINE_LOG2, 7, 1.25, m->c->seed ^ 0x677261696e);
     for (int i = 0; rc == 0 && i < FINE_SIDE * FINE_SIDE; i++)
         g->grain[0][i] = (int8_t)((int)clouds[i] - 128);
     /* Wear: paint goes first where the clouds are low. */
@@ -544,8 +544,8 @@ int sl_ground_make(struct sl_ground *ground, const struct sl_ground_config *conf
         rc = make_fine(&m);
     if (rc == 0) {
         lay_terrain(&m);
-        lay_crossings(&m);
         lay_road(&m);
+        lay_crossings(&m);
         lay_patches(&m);
         lay_shadows(&m);
         for (int level = 1; level < SL_GROUND_LEVELS; level++)

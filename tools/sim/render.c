@@ -54,10 +54,10 @@ struct look {
 
 static const struct look looks[SL_SIM_LIGHT_COUNT] = {
     [SL_SIM_DAY] = {.exposure_s = 0.004, .noise_floor = 0.9, .noise_shot = 1.9, .sky_grey = 1.0,
-                    .haze = 0.25, .haze_grey = 190, .saturation = 16, .metered_grey = 98,
+                    .haze = 0.25, .haze_grey = 190, .saturation = 16, .metered_grey = 106,
                     .gain_min = 0.75, .gain_max = 1.5},
     [SL_SIM_DUSK] = {.exposure_s = 0.010, .noise_floor = 2.2, .noise_shot = 3.2, .sky_grey = 0.72,
-                     .haze = 0.3, .haze_grey = 130, .tint_cb = -7, .tint_cr = 8, .saturation = 13,
+                     .haze = 0.3, .haze_grey = 130, .tint_cb = -1, .tint_cr = 2, .saturation = 12,
                      .metered_grey = 74, .gain_min = 0.75, .gain_max = 1.5},
     [SL_SIM_NIGHT] = {.exposure_s = 0.012, .noise_floor = 3.2, .noise_shot = 4.2, .sky_grey = 0.09,
                       .haze = 0.0, .haze_grey = 8, .tint_cb = -4, .tint_cr = 3, .saturation = 9,
@@ -223,7 +223,7 @@ static void fill_light(struct sl_renderer *r)
                 if (sl_track_surface(r->config.track) == SL_TRACK_INDOOR)
                     share = 0;
                 if (r->config.light == SL_SIM_NIGHT)
-                    gain *= 0.012 + 0.60 * headlights(c->forward_m + k * ray[0],
+                    gain *= 0.015 + 1.10 * headlights(c->forward_m + k * ray[0],
                                                       c->left_m + k * ray[1], scale);
                 lift = gain * share * haze_light;
                 gain *= 1 - share;
@@ -231,7 +231,7 @@ static void fill_light(struct sl_renderer *r)
                 gain *= sl_exact_pow(r->look.sky_grey, 2.2);
             }
             if (r->config.light == SL_SIM_DUSK)
-                gain *= down > 1e-4 ? 0.55 : 1;
+                gain *= down > 1e-4 ? 0.62 : 1;
             size_t i = (size_t)row * r->pairs + pair;
             r->gain[i] = (uint16_t)clamp(gain * GAIN_ONE, 0, 65535);
             r->lift[i] = (uint16_t)clamp(lift / 4, 0, 32767);

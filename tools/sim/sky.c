@@ -134,9 +134,10 @@ int sl_sky_make(struct sl_sky *sky, enum sl_sim_light light, bool indoor, uint64
                 double clear = 214 - 62 * t;
                 double blue = 6 + 22 * t, red = -4 - 15 * t;
                 if (light == SL_SIM_DUSK) {
-                    clear = 226 - 110 * t;
-                    blue = -16 + 34 * t;
-                    red = 16 - 22 * t;
+                    double low = sl_exact_exp(-t * 7); /* the glow where the sun went */
+                    clear = 150 + 80 * low - 30 * t;
+                    blue = 12 - 30 * low;
+                    red = -6 + 26 * low;
                 }
                 grey = clear + (232 - clear) * cover * (light == SL_SIM_DUSK ? 0.4 : 1);
                 cb = blue * (1 - 0.8 * cover);

@@ -1,0 +1,8 @@
+# The whole system, closed loop, with the real programs.
+sl_folder(skylane_test_programs tests/integration integration/programs.c)
+target_link_libraries(skylane_test_programs PUBLIC skylane_rt PkgConfig::CMOCKA)
+target_compile_definitions(skylane_test_programs PRIVATE SL_BIN_DIR="${CMAKE_BINARY_DIR}/bin")
+sl_test(faults_test integration/faults_test.c skylane_test_programs skylane_rt)
+add_dependencies(faults_test skylane-run skylane-sim skylane-action)
+# It takes all huge pages for a moment, and its vehicle needs both cores.
+set_tests_properties(faults_test PROPERTIES RUN_SERIAL ON LABELS timing)

@@ -1,0 +1,5 @@
+#include "rt/error.h"
+int main(void)
+{
+    return 0;
+}
