@@ -6,3 +6,11 @@ sl_test(faults_test integration/faults_test.c skylane_test_programs skylane_rt)
 add_dependencies(faults_test skylane-run skylane-sim skylane-action)
 # It takes all huge pages for a moment, and its vehicle needs both cores.
 set_tests_properties(faults_test PROPERTIES RUN_SERIAL ON LABELS timing)
+
+# Short drives on every track; tests/integration/laps without options is the
+# long proof.
+find_package(Python3 REQUIRED COMPONENTS Interpreter)
+add_test(NAME drives_test
+         COMMAND ${CMAKE_SOURCE_DIR}/tests/integration/laps --bin ${CMAKE_BINARY_DIR}/bin --seeds 1
+                 --seconds 25 --repeat --jobs 2)
+set_tests_properties(drives_test PROPERTIES TIMEOUT 900 PROCESSORS 2)

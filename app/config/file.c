@@ -52,7 +52,7 @@ static int check_section(struct reading *r, const char *line)
         return fail(r, "the section's closing ] is missing");
     const char *after = close + 1;
     after += strspn(after, " \t");
-    if (*after != '\0' && *after != ';')
+    if (*after != '\0' && *after != ';' && *after != '#')
         return fail(r, "text after the section's ]; begin keys on a line of their own");
     char name[64];
     size_t length = (size_t)(close - line - 1);

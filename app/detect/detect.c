@@ -6,21 +6,25 @@
 
 #include "app/detect/detector.h"
 
-#define HYPOTHESES_MAX 96
-#define SEARCH_STRIDE  3
-#define FINALISTS      4
-#define TIGHT_PRICE    2.0
-#define JUMP_PRICE     4.0 /* of a lane unlike the one before */
-#define ROUGH_STEPS    3
-#define FINE_STEPS     3
-#define GATE_MIDDLE    3.5
-#define GATE_FIRST     6.0
-#define GATE_LAST      2.5
-#define CLEAR_SHARE    0.2f
-#define FORGET_FRAMES  8
-#define WIDTH_SHARE    0.4 /* of the width's tolerance: one sigma */
-#define PITCH_SIGMA    0.012
-#define CHAIN_SAMPLES  6 /* candidates of a chain that a hypothesis is fitted to */
+#define HYPOTHESES_MAX  96
+#define SEARCH_STRIDE   3
+#define FINALISTS       4
+#define TIGHT_PRICE     2.0
+#define JUMP_PRICE      4.0 /* of a lane unlike the one before */
+#define ROUGH_STEPS     3
+#define FINE_STEPS      3
+#define GATE_MIDDLE     3.5
+#define GATE_FIRST      6.0
+#define GATE_LAST       2.5
+#define CLEAR_SHARE     0.2f
+#define NEAR_WIDTHS     5.0
+#define NEAR_BLEND      0.6
+#define NEAR_STEPS      4
+#define NEAR_GATE_FIRST 8.0
+#define FORGET_FRAMES   8
+#define WIDTH_SHARE     0.4 /* of the width's tolerance: one sigma */
+#define PITCH_SIGMA     0.012
+#define CHAIN_SAMPLES   6 /* candidates of a chain that a hypothesis is fitted to */
 
 static int check(double value, double min, double max, const char *name, struct sl_error *err)
 {
@@ -316,8 +320,8 @@ static void look(const struct sl_detector *d, int kind, struct found *found)
     int leader = -1;
     for (int i = 0; i < count; i++) {
         struct sl_support support;
-        if (!sl_road_refine(d, &d->priors[kind], ROUGH_STEPS, 2, GATE_FIRST, GATE_MIDDLE,
-                            &best[i].road, NULL) ||
+        if (!sl_road_refine(d, &d->priors[kind], d->row_count, ROUGH_STEPS, 2, GATE_FIRST,
+                            GATE_MIDDLE, &best[i].road, NULL) ||
             !is_ego(d, &best[i].road))
             continue;
         sl_road_score(d, &d->priors[kind], &best[i].road, 1, &support);
@@ -329,7 +333,8 @@ static void look(const struct sl_detector *d, int kind, struct found *found)
         return;
     struct sl_road road = best[leader].road;
     struct sl_support support;
-    if (!sl_road_refine(d, &d->priors[kind], FINE_STEPS, 1, GATE_MIDDLE, GATE_LAST, &road, NULL) ||
+    if (!sl_road_refine(d, &d->priors[kind], d->row_count, FINE_STEPS, 1, GATE_MIDDLE, GATE_LAST,
+                        &road, NULL) ||
         !is_ego(d, &road))
         return;
     sl_road_score(d, &d->priors[kind], &road, 1, &support);
@@ -348,6 +353,43 @@ static bool is_clear(const struct sl_detector *d, const struct found *found)
             found->support.span[k] < 0.7f)
             return false;
     return isfinite(found->score) && found->support.cost < 5.0;
+}
+
+/* Roads bend differently near and far, which one cubic follows only so well,
+ * and what is far weighs much in its choice. The pose is that of the near part:
+ * fitted again to it alone, starting from the whole. */
+static void fit_near(struct sl_detector *d)
+{
+    const double w = d->config.lane_width_m;
+    const double sigma[SL_PARAMETERS] = {
+        [SL_C0] = 0.1 * w,        [SL_C1] = 0.1,         [SL_C2] = 0.1 / w,
+        [SL_C3] = 0.01 / (w * w), [SL_WIDTH] = 0.02 * w, [SL_PITCH] = 0.25 * PITCH_SIGMA,
+    };
+    struct sl_prior prior;
+    set_prior(&prior, d->road.p, sigma, 0);
+    d->near_end_m = NEAR_WIDTHS * w;
+    int rows = 0;
+    while (rows < d->row_count && d->camera.c.height_m < d->rows[rows].s * d->near_end_m)
+        rows++;
+    d->near = d->road;
+    if (!sl_road_refine(d, &prior, rows, NEAR_STEPS, 1, NEAR_GATE_FIRST, GATE_LAST, &d->near, NULL))
+        d->near = d->road;
+    /* Drawn as one: the far part is seen with the same pitch. */
+    d->near.p[SL_PITCH] = d->road.p[SL_PITCH];
+}
+
+/* A boundary as found: the near fit, going over into the whole's. */
+static double side_at(const struct sl_detector *d, int side, double x)
+{
+    double far = x / d->near_end_m;
+    double part = far < NEAR_BLEND ? 0 : far > 1 ? 1 : (far - NEAR_BLEND) / (1 - NEAR_BLEND);
+    part *= part * (3 - 2 * part);
+    double y = 0;
+    if (part < 1)
+        y += (1 - part) * sl_road_side(&d->near, side, x);
+    if (part > 0)
+        y += part * sl_road_side(&d->road, side, x);
+    return y;
 }
 
 /* ---- the result ---- */
@@ -375,7 +417,7 @@ static struct sl_camera_model pitched_camera(const struct sl_detector *d)
 static bool side_pixel(const struct sl_detector *d, const struct sl_camera_model *m, int side,
                        double x, double *u, double *v)
 {
-    double y = sl_road_side(&d->road, side, x);
+    double y = side_at(d, side, x);
     return sl_camera_to_image(m, x + m->c.forward_m, y + m->c.left_m, u, v);
 }
 
@@ -430,7 +472,7 @@ static void line_polynomial(const struct sl_detector *d, int side, double far_m,
     double x[4], y[4];
     for (int i = 0; i < 4; i++) {
         x[i] = far_m * i / 3.0 + d->camera.c.forward_m;
-        y[i] = sl_road_side(&d->road, side, x[i] - d->camera.c.forward_m) + d->camera.c.left_m;
+        y[i] = sl_road_side(&d->near, side, x[i] - d->camera.c.forward_m) + d->camera.c.left_m;
     }
     /* Newton's divided differences, expanded. */
     for (int k = 1; k < 4; k++)
@@ -453,7 +495,9 @@ static void fill_line(const struct sl_detector *d, const struct sl_camera_model 
     double far_s = d->rows[d->row_count - 1].s + d->road.p[SL_PITCH];
     double h = m->c.height_m;
     double near_m = h / fmax(near_s, 0.01);
-    double far_m = h / fmax(far_s, 0.01);
+    double far_m = fmin(h / fmax(far_s, 0.01), d->near_end_m);
+    if (near_m > far_m)
+        near_m = far_m;
     line->seen = seen;
     line->confidence = confidence;
     line->x_min_m = (float)(near_m + m->c.forward_m);
@@ -486,7 +530,7 @@ static float side_confidence(const struct sl_support *s, int side)
 static void fill(const struct sl_detector *d, const struct sl_support *support,
                  const bool seen[SL_SIDES], struct sl_detection *out)
 {
-    const struct sl_road *road = &d->road;
+    const struct sl_road *road = &d->near;
     float side[SL_SIDES];
     for (int k = 0; k < SL_SIDES; k++)
         side[k] = side_confidence(support, k);
@@ -570,6 +614,7 @@ int sl_detector_run(struct sl_detector *d, const struct sl_frame_info *info, con
             set_track_prior(d);
         return 0;
     }
+    fit_near(d);
     fill(d, &support, seen, out);
     if (d->config.track) {
         d->tracking = true;

@@ -110,6 +110,8 @@ struct sl_detector {
 
     bool found; /* `road` holds this frame's lane */
     struct sl_road road;
+    struct sl_road near; /* the same, fitted to the nearer half alone: the pose comes from it */
+    double near_end_m;   /* up to where `near` is good, ahead of the lens */
 
     /* One row's brightness, continued beyond the picture's edges by their
      * pixels, and running sums of it; index SL_ROW_PAD is column 0. */
@@ -142,11 +144,11 @@ struct sl_assigned {
 bool sl_road_fit(const struct sl_detector *d, const struct sl_prior *prior,
                  const struct sl_assigned *points, int count, int steps, struct sl_road *road);
 
-/* road.c: the same from all candidates of every `stride`th row, reweighted in
- * each step by how well they agree (`gate` and `gate_end`: in sigmas, first
- * and last). `variance`, if given, gets the diagonal of the inverse
- * information matrix. */
-bool sl_road_refine(const struct sl_detector *d, const struct sl_prior *prior, int steps,
+/* road.c: the same from all candidates of every `stride`th of the first `rows`
+ * rows, reweighted in each step by how well they agree (`gate` and `gate_end`:
+ * in sigmas, first and last). `variance`, if given, gets the diagonal of the
+ * inverse information matrix. */
+bool sl_road_refine(const struct sl_detector *d, const struct sl_prior *prior, int rows, int steps,
                     int stride, double gate, double gate_end, struct sl_road *road,
                     double variance[SL_PARAMETERS]);
 

@@ -268,7 +268,7 @@ static void derivatives(const struct quick_road *q, const struct crossing *at, f
     j[SL_PITCH] = at->per_s * (1.0f + s * s) - at->t * s;
 }
 
-bool sl_road_refine(const struct sl_detector *d, const struct sl_prior *prior, int steps,
+bool sl_road_refine(const struct sl_detector *d, const struct sl_prior *prior, int rows, int steps,
                     int stride, double gate, double gate_end, struct sl_road *road,
                     double variance[SL_PARAMETERS])
 {
@@ -277,7 +277,7 @@ bool sl_road_refine(const struct sl_detector *d, const struct sl_prior *prior, i
         double g = steps > 1 ? gate + (gate_end - gate) * n / (steps - 1) : gate_end;
         struct quick_road q = quick(d, road);
         begin(&e, prior, road);
-        for (int r = 0; r < d->row_count; r += stride) {
+        for (int r = 0; r < rows; r += stride) {
             const struct sl_row *row = &d->rows[r];
             struct crossing at[SL_SIDES];
             float s[SL_SIDES];

@@ -30,8 +30,11 @@
 #define NARROWEST   0.25f
 #define EDGE_SHARE  0.2f
 #define RELATIVE    0.3f
-#define PAINT_SIGMA 0.008
+#define PAINT_SIGMA 0.003
 #define PIXEL_SIGMA 0.8
+/* What a cubic leaves of real roads, which change their curvature: grows with
+ * the distance in lane widths, squared. */
+#define MODEL_SIGMA 0.00005
 /* Rays must fall this steeply to be ground. */
 #define SLOPE_MIN 0.002
 
@@ -75,7 +78,9 @@ static void tabulate(struct sl_detector *d, struct sl_row *row, int v)
     row->marking_px = (float)(d->config.marking_width_m * s / h / per_px);
     double paint = PAINT_SIGMA * d->config.lane_width_m * s / h;
     double pixel = PIXEL_SIGMA * per_px;
-    row->sigma = (float)sqrt(paint * paint + pixel * pixel);
+    double ahead = h / (s * d->config.lane_width_m);
+    double model = MODEL_SIGMA * ahead * ahead;
+    row->sigma = (float)sqrt(paint * paint + pixel * pixel + model * model);
     row->first = 0;
     row->count = 0;
 }

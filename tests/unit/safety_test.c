@@ -131,6 +131,12 @@ static void refuses_bad_configs(void **state)
     struct sl_safety_config config = CONFIG;
     config.miss_limit = 0;
     assert_int_equal(sl_safety_init(&s, &config, 0, &err), -EINVAL);
+    /* The bounds themselves are allowed. */
+    config = CONFIG;
+    config.min_confidence = config.slow_scale = 1;
+    config.hold_ms = config.slow_ms = 0;
+    config.miss_limit = 1;
+    assert_int_equal(sl_safety_init(&s, &config, 0, &err), 0);
 }
 
 static void every_request_in_every_mode(void **state)
@@ -336,7 +342,7 @@ static void stop_request_ends_recovery(void **state)
     sl_safety_stop(&r.s, SL_REASON_NONE); /* a stop always has a reason */
     assert_int_equal(r.s.stop_reason, SL_REASON_REQUESTED);
     rig_in_mode(&r, &CONFIG, SL_MODE_DRIVING);
-    sl_safety_stop(&r.s, (enum sl_reason)1000);
+    sl_safety_stop(&r.s, SL_REASON_COUNT);
     assert_int_equal(r.s.stop_reason, SL_REASON_REQUESTED);
 }
 
@@ -502,6 +508,60 @@ static void stalls_and_staleness(void **state)
     assert_int_equal(r.out.stop_reason, SL_REASON_CAMERA_STALL);
 }
 
+/* One step, at this long after `rig.in.now_ns`, with nothing new arriving. */
+static uint32_t mode_after(const struct rig *rig, uint64_t later_ns)
+{
+    struct rig r = *rig;
+    r.in.now_ns += later_ns;
+    sl_safety_step(&r.s, &r.in, &r.out);
+    return r.out.mode;
+}
+
+/* Limits are reached to the nanosecond: at the time, not after it. */
+static void stalls_to_the_nanosecond(void **state)
+{
+    (void)state;
+    const uint64_t frame_age_ns = 2 * MS, detection_age_ns = MS;
+    struct rig r;
+    rig_in_mode(&r, &CONFIG, SL_MODE_DRIVING);
+    assert_int_equal(mode_after(&r, 200 * MS - frame_age_ns - 1), SL_MODE_DRIVING);
+    assert_int_equal(mode_after(&r, 200 * MS - frame_age_ns), SL_MODE_SAFE_STOP);
+
+    struct sl_safety_config config = CONFIG;
+    config.camera_stall_ms = 1000;
+    rig_in_mode(&r, &config, SL_MODE_DRIVING);
+    r.detector = false;
+    tick(&r);
+    assert_int_equal(mode_after(&r, 250 * MS - frame_age_ns - 1), SL_MODE_DRIVING);
+    assert_int_equal(mode_after(&r, 250 * MS - frame_age_ns), SL_MODE_SAFE_STOP);
+
+    /* A frame and its detection that are seen at the same moment. */
+    rig_in_mode(&r, &config, SL_MODE_DRIVING);
+    r.in.now_ns += TICK;
+    r.in.frame_ns = r.in.detection_ns = r.in.detection_exposed_ns = r.in.now_ns;
+    sl_safety_step(&r.s, &r.in, &r.out);
+    assert_int_equal(mode_after(&r, 900 * MS), SL_MODE_DRIVING);
+
+    rig_in_mode(&r, &CONFIG, SL_MODE_DRIVING);
+    r.in.detector_counts_frames = false;
+    assert_int_equal(mode_after(&r, 250 * MS - detection_age_ns - 1), SL_MODE_DRIVING);
+    assert_int_equal(mode_after(&r, 250 * MS - detection_age_ns), SL_MODE_SAFE_STOP);
+
+    /* A missed deadline is forgotten when its part of the window comes round. */
+    config = CONFIG;
+    config.miss_limit = 2;
+    config.camera_stall_ms = config.detector_stall_ms = 60000;
+    for (int whole = 0; whole < 2; whole++) {
+        rig_in_mode(&r, &config, SL_MODE_DRIVING);
+        r.in.now_ns = r.s.started_ns + 800 * MS;
+        r.in.deadline_missed = true;
+        sl_safety_step(&r.s, &r.in, &r.out);
+        assert_int_equal(r.out.mode, SL_MODE_DRIVING);
+        assert_int_equal(mode_after(&r, whole ? 800 * MS : 799 * MS),
+                         whole ? SL_MODE_DRIVING : SL_MODE_SAFE_STOP);
+    }
+}
+
 static void arming(void **state)
 {
     (void)state;
@@ -626,6 +686,7 @@ static void missed_deadlines(void **state)
         assert_int_equal(r.out.mode, SL_MODE_DRIVING);
     }
     /* Two bursts, long apart. */
+    ticks(&r, 1000);
     for (int burst = 0; burst < 2; burst++) {
         r.in.deadline_missed = true;
         ticks(&r, 30);
@@ -789,6 +850,7 @@ int main(void)
         cmocka_unit_test(stages_of_lane_loss),
         cmocka_unit_test(reason_is_the_present_one),
         cmocka_unit_test(stalls_and_staleness),
+        cmocka_unit_test(stalls_to_the_nanosecond),
         cmocka_unit_test(arming),
         cmocka_unit_test(no_frames_no_drive),
         cmocka_unit_test(missed_deadlines),

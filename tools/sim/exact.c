@@ -15,11 +15,10 @@ static double series_sin(double x)
     double z = x * x;
     return x * (1 + z * (-1.0 / 6 +
                          z * (1.0 / 120 +
-                              z * (-1.0 / 5040 +
-                                   z * (1.0 / 362880 +
-                                        z * (-1.0 / 39916800 +
-                                             z * (1.0 / 6227020800.0 +
-                                                  z * (-1.0 / 1307674368000.0))))))));
+                              z * (-1.0 / 5040 + z * (1.0 / 362880 +
+                                                      z * (-1.0 / 39916800 +
+                                                           z * (1.0 / 6227020800.0 +
+                                                                z * (-1.0 / 1307674368000.0))))))));
 }
 
 static double series_cos(double x)
@@ -28,11 +27,10 @@ static double series_cos(double x)
     return 1 + z * (-1.0 / 2 +
                     z * (1.0 / 24 +
                          z * (-1.0 / 720 +
-                              z * (1.0 / 40320 +
-                                   z * (-1.0 / 3628800 +
-                                        z * (1.0 / 479001600.0 +
-                                             z * (-1.0 / 87178291200.0 +
-                                                  z * (1.0 / 20922789888000.0))))))));
+                              z * (1.0 / 40320 + z * (-1.0 / 3628800 +
+                                                      z * (1.0 / 479001600.0 +
+                                                           z * (-1.0 / 87178291200.0 +
+                                                                z * (1.0 / 20922789888000.0))))))));
 }
 
 void sl_exact_sincos(double angle_rad, double *sine, double *cosine)
@@ -125,7 +123,10 @@ double sl_exact_log(double x)
     return 2 * t * sum + exponent * LOG2_LOW + exponent * LOG2_HIGH;
 }
 
-double sl_exact_pow(double x, double y) { return x <= 0 ? 0 : sl_exact_exp(y * sl_exact_log(x)); }
+double sl_exact_pow(double x, double y)
+{
+    return x <= 0 ? 0 : sl_exact_exp(y * sl_exact_log(x));
+}
 
 double sl_exact_wrap(double angle_rad)
 {

@@ -9,12 +9,12 @@
 #include "tools/sim/exact.h"
 #include "tools/sim/random.h"
 
-#define TEXELS_PER_LANE   32.0
-#define SIDE_LOG2_MAX     12
-#define MARGIN_LANES      22.0 /* terrain around the track before it repeats */
-#define NOISE_LOG2        10
-#define NOISE_SIDE        (1 << NOISE_LOG2)
-#define FINE_SIDE         (1 << SL_GROUND_FINE_LOG2)
+#define TEXELS_PER_LANE 32.0
+#define SIDE_LOG2_MAX   12
+#define MARGIN_LANES    22.0 /* terrain around the track before it repeats */
+#define NOISE_LOG2      10
+#define NOISE_SIDE      (1 << NOISE_LOG2)
+#define FINE_SIDE       (1 << SL_GROUND_FINE_LOG2)
 
 /* A full-size lane: lengths of things on and beside the road are given for
  * it, and shrink with the lane on small tracks. */
@@ -23,8 +23,8 @@
 struct making {
     struct sl_ground *g;
     const struct sl_ground_config *c;
-    double scale;       /* lane width over FULL_LANE_M */
-    uint8_t *noise;     /* clouds of all sizes, repeating; mean 128 */
+    double scale;           /* lane width over FULL_LANE_M */
+    uint8_t *noise;         /* clouds of all sizes, repeating; mean 128 */
     double left_m, right_m; /* edges of the asphalt */
 };
 
@@ -82,7 +82,10 @@ static int cloud(const struct making *m, int x, int y)
            128;
 }
 
-static int clamp_int(int v, int low, int high) { return v < low ? low : v > high ? high : v; }
+static int clamp_int(int v, int low, int high)
+{
+    return v < low ? low : v > high ? high : v;
+}
 
 /* ---- what the surfaces look like ---- */
 
@@ -188,7 +191,7 @@ static void lay_terrain(const struct making *m)
 }
 
 /* The road: every texel of every square that comes near it is projected. */
-static void lay_road(const struct making *m)
+static int lay_road(const struct making *m)
 {
     enum { SQUARE = 16 };
     int width = 1 << m->g->width_log2, height = 1 << m->g->height_log2;
@@ -200,7 +203,7 @@ static void lay_road(const struct making *m)
     /* Squares that the road passes, with the place along it: walk the line. */
     float *along = malloc((size_t)columns * (size_t)rows * sizeof *along);
     if (along == NULL)
-        return;
+        return -ENOMEM;
     for (int i = 0; i < columns * rows; i++)
         along[i] = -1;
     int spread = (int)((reach + half) / (SQUARE * texel)) + 1;
@@ -248,6 +251,7 @@ static void lay_road(const struct making *m)
         }
     }
     free(along);
+    return 0;
 }
 
 /* Calls `set` for every texel of a strip along the road (or across it where
@@ -306,8 +310,8 @@ static void lay_patches(const struct making *m)
              at += sl_random_between(&r, 0.3, 1.7) * every) {
             double length = sl_random_between(&r, 1, 6) * m->scale;
             double width = sl_random_between(&r, 0.6, 2.6) * m->scale;
-            double middle = sl_random_between(&r, m->right_m + width / 2 + 0.2 * lane,
-                                              m->left_m - width / 2);
+            double middle =
+                sl_random_between(&r, m->right_m + width / 2 + 0.2 * lane, m->left_m - width / 2);
             if (at + length > s->start_m + s->length_m)
                 length = s->start_m + s->length_m - at;
             /* New asphalt is darker, concrete lighter. */
@@ -344,7 +348,7 @@ static void shade_tree(const struct making *m, double x_m, double y_m, double tr
     sl_exact_sincos(m->c->sun_azimuth_rad, &sine, &cosine);
     sl_exact_sincos(m->c->sun_elevation_rad, &up_sine, &up_cosine);
     double throw_ = up_cosine / up_sine; /* length of shadow by height */
-    double fx = -cosine, fy = -sine; /* direction in which shadows fall */
+    double fx = -cosine, fy = -sine;     /* direction in which shadows fall */
     double step = m->g->texel_m * 0.7;
     double centre = (trunk_m + crown_m * 0.8) * throw_;
     double half_along = crown_m / up_sine, half_across = crown_m;
@@ -544,7 +548,9 @@ int sl_ground_make(struct sl_ground *ground, const struct sl_ground_config *conf
         rc = make_fine(&m);
     if (rc == 0) {
         lay_terrain(&m);
-        lay_road(&m);
+        rc = lay_road(&m);
+    }
+    if (rc == 0) {
         lay_crossings(&m);
         lay_patches(&m);
         lay_shadows(&m);

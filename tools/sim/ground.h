@@ -22,15 +22,16 @@
  * factor on grey levels; 255 is no shadow), material 8 (255 road, 0 terrain),
  * tint 8 (128 neutral). */
 #define SL_GROUND_TEXEL(luma, shade, material, tint)                                               \
-    ((uint32_t)(luma) | (uint32_t)(shade) << 8 | (uint32_t)(material) << 16 | (uint32_t)(tint) << 24)
+    ((uint32_t)(luma) | (uint32_t)(shade) << 8 | (uint32_t)(material) << 16 |                      \
+     (uint32_t)(tint) << 24)
 
 struct sl_ground {
-    double texel_m;         /* of level 0; a fine texel is a 32nd of it */
-    double origin_m[2];     /* world coordinates of the first texel's corner */
+    double texel_m;              /* of level 0; a fine texel is a 32nd of it */
+    double origin_m[2];          /* world coordinates of the first texel's corner */
     int width_log2, height_log2; /* of level 0; each level halves them; wraps around */
     uint32_t *levels[SL_GROUND_LEVELS];
-    int8_t *grain[SL_GROUND_FINE_LEVELS];  /* mean 0 */
-    uint8_t *wear[SL_GROUND_FINE_LEVELS];  /* paint left: 255 all of it, 0 none */
+    int8_t *grain[SL_GROUND_FINE_LEVELS]; /* mean 0 */
+    uint8_t *wear[SL_GROUND_FINE_LEVELS]; /* paint left: 255 all of it, 0 none */
     void *memory;
 };
 
@@ -38,8 +39,8 @@ struct sl_ground_config {
     const struct sl_track *track;
     uint64_t seed;
     enum sl_sim_light light;
-    double wear;             /* of the paint, 0..1 */
-    double sun_azimuth_rad;  /* where the sun stands, in the world */
+    double wear;            /* of the paint, 0..1 */
+    double sun_azimuth_rad; /* where the sun stands, in the world */
     double sun_elevation_rad;
 };
 

@@ -44,8 +44,7 @@ static bool add_strip(struct sl_paint *p, const struct sl_track *track, double s
         steps = SL_PAINT_VERTICES_MAX / 2 - 1;
     size_t count = 2 * (steps + 1);
     if (!grow((void **)&p->pieces, &p->piece_room, p->piece_count + 1, sizeof *p->pieces) ||
-        !grow((void **)&p->vertices, &p->vertex_room, p->vertex_count + count,
-              sizeof *p->vertices))
+        !grow((void **)&p->vertices, &p->vertex_room, p->vertex_count + count, sizeof *p->vertices))
         return false;
     double(*v)[2] = p->vertices + p->vertex_count;
     double mean[2] = {0, 0};
@@ -101,8 +100,7 @@ static bool add_stretch(struct sl_paint *p, const struct sl_track *track, double
                 d1[k] += inward * width * 0.25 * worn * sl_random_unit(r);
             }
         }
-        if (!gone && end - s > 0.005 * unit &&
-            !add_strip(p, track, s, end, d0, d1, coat, weight))
+        if (!gone && end - s > 0.005 * unit && !add_strip(p, track, s, end, d0, d1, coat, weight))
             return false;
         s = end;
     }
@@ -172,8 +170,8 @@ static bool add_traces(struct sl_paint *p, const struct sl_track *track,
         double drift = skid ? sl_random_between(r, -0.3, 0.3) * unit : 0;
         for (double at = s; at < s + length && at < end; at += 1.0 * unit) {
             double to = fmin(at + 1.0 * unit, end);
-            double next = place + (skid ? drift * unit / length
-                                        : sl_random_between(r, -0.12, 0.12) * unit);
+            double next =
+                place + (skid ? drift * unit / length : sl_random_between(r, -0.12, 0.12) * unit);
             for (int tyre = 0; tyre < (skid ? 2 : 1); tyre++) {
                 double shift = tyre * 1.5 * unit;
                 double d0[2] = {place - width / 2 + shift, place + width / 2 + shift};

@@ -37,7 +37,10 @@ void sl_raster_free(struct sl_raster *r)
     memset(r, 0, sizeof *r);
 }
 
-static float within(float v, float low, float high) { return v < low ? low : v > high ? high : v; }
+static float within(float v, float low, float high)
+{
+    return v < low ? low : v > high ? high : v;
+}
 
 static void add_edge(struct sl_raster *r, float x0, float y0, float x1, float y1)
 {

@@ -17,10 +17,10 @@ enum sl_coat { SL_COAT_WHITE = 0, SL_COAT_YELLOW, SL_COAT_DARK, SL_COATS };
 
 struct sl_raster {
     uint32_t width_px, height_px, block_columns;
-    float *sums;                  /* zero between polygons */
-    int32_t *first, *last;        /* of each row: the polygon's columns */
-    uint16_t *cover[SL_COATS];    /* width * height each; may exceed FULL where areas overlap */
-    uint8_t *flags;               /* a bit for each coat that touches the block */
+    float *sums;               /* zero between polygons */
+    int32_t *first, *last;     /* of each row: the polygon's columns */
+    uint16_t *cover[SL_COATS]; /* width * height each; may exceed FULL where areas overlap */
+    uint8_t *flags;            /* a bit for each coat that touches the block */
 };
 
 /* 0 or -ENOMEM. Everything is clear. */

@@ -16,20 +16,20 @@
  * ground's texels are several pixels wide, so are sky and light. Grain, paint
  * and noise are each pixel's own. */
 
-#define TONE_LOG2     14
-#define TONE_SIZE     (1 << TONE_LOG2)
-#define LINEAR_ONE    65535.0 /* linear light of grey level 255 at exposure 1 */
-#define GAIN_ONE      16384   /* of a pair's light: the product of both, >> 16, is in quarters */
-#define TONE_SHIFT    1       /* quarters of linear light >> this: the table ends at twice white */
-#define SHADE_ONE     4096
-#define NOISE_LOG2    16
-#define NOISE_UNIT    32      /* of the noise tile: one standard deviation */
-#define LEVEL_UNIT    16      /* of the table of noise by grey level: one grey level */
-#define NOISE_SHIFT   9       /* log2 of both units' product */
-#define GLARE_CELL    8       /* pixels between the places where glare is computed */
-#define SUB_MAX       8
-#define FARTHEST_M    2000.0
-#define PAINT_LANES   32.0    /* markings further away are less than a pixel high */
+#define TONE_LOG2   14
+#define TONE_SIZE   (1 << TONE_LOG2)
+#define LINEAR_ONE  65535.0 /* linear light of grey level 255 at exposure 1 */
+#define GAIN_ONE    16384   /* of a pair's light: the product of both, >> 16, is in quarters */
+#define TONE_SHIFT  1       /* quarters of linear light >> this: the table ends at twice white */
+#define SHADE_ONE   4096
+#define NOISE_LOG2  16
+#define NOISE_UNIT  32 /* of the noise tile: one standard deviation */
+#define LEVEL_UNIT  16 /* of the table of noise by grey level: one grey level */
+#define NOISE_SHIFT 9  /* log2 of both units' product */
+#define GLARE_CELL  8  /* pixels between the places where glare is computed */
+#define SUB_MAX     8
+#define FARTHEST_M  2000.0
+#define PAINT_LANES 32.0 /* markings further away are less than a pixel high */
 
 #define WHITE_GREY  205
 #define YELLOW_GREY 174
@@ -40,31 +40,65 @@
 
 /* Everything that the light decides. */
 struct look {
-    double exposure_s;      /* shutter time */
-    double noise_floor;     /* grey levels, in the dark */
-    double noise_shot;      /* grey levels, at white */
-    double sky_grey;        /* brightness of the sky's table, as a factor */
-    double haze;            /* share of light lost over 300 m */
+    double exposure_s;  /* shutter time */
+    double noise_floor; /* grey levels, in the dark */
+    double noise_shot;  /* grey levels, at white */
+    double sky_grey;    /* brightness of the sky's table, as a factor */
+    double haze;        /* share of light lost over 300 m */
     double haze_grey;
-    int tint_cb, tint_cr;   /* colour cast, per 128 of luma */
-    int saturation;         /* of 16 */
-    double metered_grey;    /* what automatic exposure aims at */
+    int tint_cb, tint_cr; /* colour cast, per 128 of luma */
+    int saturation;       /* of 16 */
+    double metered_grey;  /* what automatic exposure aims at */
     double gain_min, gain_max;
 };
 
 static const struct look looks[SL_SIM_LIGHT_COUNT] = {
-    [SL_SIM_DAY] = {.exposure_s = 0.004, .noise_floor = 0.9, .noise_shot = 1.9, .sky_grey = 1.0,
-                    .haze = 0.25, .haze_grey = 190, .saturation = 16, .metered_grey = 106,
-                    .gain_min = 0.75, .gain_max = 1.5},
-    [SL_SIM_DUSK] = {.exposure_s = 0.010, .noise_floor = 2.2, .noise_shot = 3.2, .sky_grey = 0.72,
-                     .haze = 0.3, .haze_grey = 130, .tint_cb = -1, .tint_cr = 2, .saturation = 12,
-                     .metered_grey = 74, .gain_min = 0.75, .gain_max = 1.5},
-    [SL_SIM_NIGHT] = {.exposure_s = 0.012, .noise_floor = 3.2, .noise_shot = 4.2, .sky_grey = 0.09,
-                      .haze = 0.0, .haze_grey = 8, .tint_cb = -4, .tint_cr = 3, .saturation = 9,
-                      .metered_grey = 45, .gain_min = 0.8, .gain_max = 1.3},
-    [SL_SIM_GLARE] = {.exposure_s = 0.003, .noise_floor = 1.1, .noise_shot = 2.1, .sky_grey = 1.0,
-                      .haze = 0.35, .haze_grey = 205, .tint_cb = -3, .tint_cr = 3,
-                      .saturation = 13, .metered_grey = 96, .gain_min = 0.45, .gain_max = 1.4},
+    [SL_SIM_DAY] = {.exposure_s = 0.004,
+                    .noise_floor = 0.9,
+                    .noise_shot = 1.9,
+                    .sky_grey = 1.0,
+                    .haze = 0.25,
+                    .haze_grey = 190,
+                    .saturation = 16,
+                    .metered_grey = 106,
+                    .gain_min = 0.75,
+                    .gain_max = 1.5},
+    [SL_SIM_DUSK] = {.exposure_s = 0.010,
+                     .noise_floor = 2.2,
+                     .noise_shot = 3.2,
+                     .sky_grey = 0.72,
+                     .haze = 0.3,
+                     .haze_grey = 130,
+                     .tint_cb = -1,
+                     .tint_cr = 2,
+                     .saturation = 12,
+                     .metered_grey = 74,
+                     .gain_min = 0.75,
+                     .gain_max = 1.5},
+    [SL_SIM_NIGHT] = {.exposure_s = 0.012,
+                      .noise_floor = 3.2,
+                      .noise_shot = 4.2,
+                      .sky_grey = 0.09,
+                      .haze = 0.0,
+                      .haze_grey = 8,
+                      .tint_cb = -4,
+                      .tint_cr = 3,
+                      .saturation = 9,
+                      .metered_grey = 45,
+                      .gain_min = 0.8,
+                      .gain_max = 1.3},
+    [SL_SIM_GLARE] = {.exposure_s = 0.003,
+                      .noise_floor = 1.1,
+                      .noise_shot = 2.1,
+                      .sky_grey = 1.0,
+                      .haze = 0.35,
+                      .haze_grey = 205,
+                      .tint_cb = -3,
+                      .tint_cr = 3,
+                      .saturation = 13,
+                      .metered_grey = 118,
+                      .gain_min = 0.6,
+                      .gain_max = 1.4},
 };
 
 struct material {
@@ -80,7 +114,7 @@ struct sl_renderer {
     double rotation[3][3]; /* camera axes to vehicle axes, body level */
     bool distorted;
     struct sl_camera_model model;
-    double fold_r2;        /* beyond this no outline is projected */
+    double fold_r2; /* beyond this no outline is projected */
     double sun_azimuth_rad, sun_elevation_rad;
 
     struct sl_ground ground;
@@ -89,25 +123,25 @@ struct sl_renderer {
     struct sl_sky sky;
 
     /* Of each pair, fixed: the camera does not move on the vehicle. */
-    float (*normal)[2];    /* undistorted normalised coordinates; NULL where they are linear */
-    uint16_t *gain;        /* light that arrives, GAIN_ONE is all */
-    uint16_t *lift;        /* light that is added: haze, in quarters of linear light */
-    int16_t (*sky_at)[2];  /* azimuth and elevation in the sky's texels, level body, yaw 0 */
+    float (*normal)[2];   /* undistorted normalised coordinates; NULL where they are linear */
+    uint16_t *gain;       /* light that arrives, GAIN_ONE is all */
+    uint16_t *lift;       /* light that is added: haze, in quarters of linear light */
+    int16_t (*sky_at)[2]; /* azimuth and elevation in the sky's texels, level body, yaw 0 */
 
-    uint16_t to_linear[1024];      /* grey level * 4 */
+    uint16_t to_linear[1024]; /* grey level * 4 */
     uint16_t shade_linear[256];
     struct material materials[256];
-    uint8_t tone_grey[TONE_SIZE];  /* at exposure 1 */
-    uint8_t noise_level[256];      /* LEVEL_UNIT per grey level, by grey level */
-    uint16_t tone[TONE_SIZE];      /* grey | noise << 8, at this frame's exposure */
-    int8_t *noise;                 /* NOISE_UNIT per standard deviation */
+    uint8_t tone_grey[TONE_SIZE]; /* at exposure 1 */
+    uint8_t noise_level[256];     /* LEVEL_UNIT per grey level, by grey level */
+    uint16_t tone[TONE_SIZE];     /* grey | noise << 8, at this frame's exposure */
+    int8_t *noise;                /* NOISE_UNIT per standard deviation */
 
     double gain_now;
     bool metered;
     uint64_t metered_ns;
 
     /* Rows being drawn. */
-    int32_t *ground_x, *ground_y;  /* fine texel * 8 of each pair, and one more */
+    int32_t *ground_x, *ground_y; /* fine texel * 8 of each pair, and one more */
     uint32_t *texels, *texels_more;
     uint16_t *row_luma, *row_gain, *row_lift; /* of each pair */
     uint16_t *row_linear, *row_tone;          /* of each pixel */
@@ -115,14 +149,20 @@ struct sl_renderer {
     uint8_t *row_grain;
     int8_t *row_cb, *row_cr;
     bool *row_is_ground;
-    float *glare;                  /* (width / cell + 2) * (height / cell + 2), light added */
-    float *mirror;                 /* the same, for what the road mirrors */
+    float *glare;  /* (width / cell + 2) * (height / cell + 2), light added */
+    float *mirror; /* the same, for what the road mirrors */
     uint32_t glare_columns, glare_rows;
-    uint8_t *scratch;              /* an NV12 picture on the way to BGR24; chroma for GRAY8 */
+    uint8_t *scratch; /* an NV12 picture on the way to BGR24; chroma for GRAY8 */
 };
 
-static int clamp_int(int v, int low, int high) { return v < low ? low : v > high ? high : v; }
-static double clamp(double v, double low, double high) { return v < low ? low : v > high ? high : v; }
+static int clamp_int(int v, int low, int high)
+{
+    return v < low ? low : v > high ? high : v;
+}
+static double clamp(double v, double low, double high)
+{
+    return v < low ? low : v > high ? high : v;
+}
 
 /* ---- preparing ---- */
 
@@ -182,7 +222,10 @@ static void fill_normals(struct sl_renderer *r)
     }
 }
 
-static double linear_of_grey(double grey) { return sl_exact_pow(grey / 255, 2.2) * LINEAR_ONE; }
+static double linear_of_grey(double grey)
+{
+    return sl_exact_pow(grey / 255, 2.2) * LINEAR_ONE;
+}
 
 /* Low beam headlights: light that falls on the ground `x_m` ahead and `y_m`
  * beside, with its decline over distance and grazing angle already in. */
@@ -223,7 +266,7 @@ static void fill_light(struct sl_renderer *r)
                 if (sl_track_surface(r->config.track) == SL_TRACK_INDOOR)
                     share = 0;
                 if (r->config.light == SL_SIM_NIGHT)
-                    gain *= 0.015 + 1.10 * headlights(c->forward_m + k * ray[0],
+                    gain *= 0.015 + 0.80 * headlights(c->forward_m + k * ray[0],
                                                       c->left_m + k * ray[1], scale);
                 lift = gain * share * haze_light;
                 gain *= 1 - share;
@@ -243,7 +286,10 @@ static void fill_light(struct sl_renderer *r)
     }
 }
 
-static int8_t chroma_ratio(int chroma, int luma) { return (int8_t)((chroma - 128) * 128 / luma); }
+static int8_t chroma_ratio(int chroma, int luma)
+{
+    return (int8_t)((chroma - 128) * 128 / luma);
+}
 
 static void fill_materials(struct sl_renderer *r)
 {
@@ -255,8 +301,10 @@ static void fill_materials(struct sl_renderer *r)
     int sat = r->look.saturation;
     for (int i = 0; i < 256; i++) {
         int low = i < 128 ? 0 : 1, at = i < 128 ? i * 2 : (i - 128) * 2;
-        int cb0 = chroma_ratio(t[low][0], t[low][2]), cb1 = chroma_ratio(t[low + 1][0], t[low + 1][2]);
-        int cr0 = chroma_ratio(t[low][1], t[low][2]), cr1 = chroma_ratio(t[low + 1][1], t[low + 1][2]);
+        int cb0 = chroma_ratio(t[low][0], t[low][2]),
+            cb1 = chroma_ratio(t[low + 1][0], t[low + 1][2]);
+        int cr0 = chroma_ratio(t[low][1], t[low][2]),
+            cr1 = chroma_ratio(t[low + 1][1], t[low + 1][2]);
         struct material *m = &r->materials[i];
         m->cb = (int8_t)((cb0 + (cb1 - cb0) * at / 255) * sat / 16 + r->look.tint_cb);
         m->cr = (int8_t)((cr0 + (cr1 - cr0) * at / 255) * sat / 16 + r->look.tint_cr);
@@ -285,8 +333,8 @@ static void fill_tones(struct sl_renderer *r)
     }
     struct sl_random random = sl_random_make(r->config.seed, 0x6e6f697365);
     for (int i = 0; i < 1 << NOISE_LOG2; i++)
-        r->noise[i] = (int8_t)clamp_int((int)floor(sl_random_normal(&random) * NOISE_UNIT + 0.5),
-                                        -127, 127);
+        r->noise[i] =
+            (int8_t)clamp_int((int)floor(sl_random_normal(&random) * NOISE_UNIT + 0.5), -127, 127);
 }
 
 static void choose_sun(struct sl_renderer *r)
@@ -294,8 +342,8 @@ static void choose_sun(struct sl_renderer *r)
     struct sl_random random = sl_random_make(r->config.seed, 0x73756e);
     r->sun_azimuth_rad = sl_random_between(&random, -SL_PI, SL_PI);
     double share = sl_random_unit(&random);
-    r->sun_elevation_rad = r->config.light == SL_SIM_GLARE ? 0.14 + 0.07 * share
-                                                           : 0.60 + 0.40 * share;
+    r->sun_elevation_rad =
+        r->config.light == SL_SIM_GLARE ? 0.14 + 0.07 * share : 0.60 + 0.40 * share;
 }
 
 static int take_memory(struct sl_renderer *r)
@@ -382,8 +430,8 @@ int sl_renderer_create(struct sl_renderer **renderer, const struct sl_render_con
     if (rc == 0)
         rc = sl_paint_make(&r->paint, config->track, config->wear, config->seed, err);
     if (rc == 0)
-        rc = sl_sky_make(&r->sky, config->light,
-                         sl_track_surface(config->track) == SL_TRACK_INDOOR, config->seed, err);
+        rc = sl_sky_make(&r->sky, config->light, sl_track_surface(config->track) == SL_TRACK_INDOOR,
+                         config->seed, err);
     if (rc != 0) {
         sl_renderer_destroy(r);
         return rc;
@@ -566,8 +614,8 @@ static void draw_outlines(struct sl_renderer *r, const struct eye *eye, float we
             image[k][0] = (float)(c->cx_px + c->fx_px * x);
             image[k][1] = (float)(c->cy_px + c->fy_px * y);
         }
-        sl_raster_polygon(&r->raster, piece->coat, weight * piece->weight,
-                          (const float(*)[2])image, o.count);
+        sl_raster_polygon(&r->raster, piece->coat, weight * piece->weight, (const float(*)[2])image,
+                          o.count);
     }
 }
 
@@ -590,6 +638,8 @@ static void fill_glare(struct sl_renderer *r, const struct eye *eye)
                                eye->rotation[2][i] * sun[2]);
         down[i] = (float)-eye->rotation[2][i];
     }
+    float depth = in_mirror[2] > 0.1f ? in_mirror[2] : 0.1f;
+    float mirror_x = in_mirror[0] / depth, mirror_y = in_mirror[1] / depth;
     /* Sun behind the lens: nothing to scatter. */
     float ahead = at_sun[2] > 0 ? at_sun[2] * at_sun[2] : 0;
     for (uint32_t row = 0; row < r->glare_rows; row++) {
@@ -602,15 +652,14 @@ static void fill_glare(struct sl_renderer *r, const struct eye *eye)
             float veil = ahead * (0.010f / (off2 + 0.06f) + 0.0030f / (off2 + 0.0010f));
             size_t i = (size_t)row * r->glare_columns + column;
             r->glare[i] = veil * 65535.0f;
-            /* Rough asphalt smears the mirrored sun mostly along the view,
-             * and mirrors the more the flatter it is looked at. */
-            float mirrored = (x * in_mirror[0] + y * in_mirror[1] + in_mirror[2]) * length;
-            float away2 = 2 - 2 * mirrored;
+            /* Rough asphalt smears the mirrored sun into a streak toward the
+             * viewer, and mirrors the more the flatter it is looked at. */
+            float beside = x - mirror_x, before = y - mirror_y;
             float graze = (x * down[0] + y * down[1] + down[2]) * length;
             graze = graze > 0.02f ? graze : 0.02f;
-            float fresnel = 0.16f / (graze + 0.10f);
-            r->mirror[i] = ahead * fresnel * 65535.0f *
-                           (0.55f / (1 + away2 * 30) / (1 + away2 * 30));
+            float fresnel = 0.13f / (graze + 0.12f);
+            float streak = 1 / (1 + 26 * beside * beside + 2.2f * before * before);
+            r->mirror[i] = ahead * fresnel * streak * streak * 65535.0f;
         }
     }
 }
@@ -734,8 +783,7 @@ static int level_for(double metres, double texel_m, int levels)
 }
 
 /* The ground of a row into r->texels; returns the level of the fine patterns. */
-static int look_at_ground(struct sl_renderer *r, const struct eye *eye, uint32_t row,
-                          double blur_m)
+static int look_at_ground(struct sl_renderer *r, const struct eye *eye, uint32_t row, double blur_m)
 {
     double x, y;
     pair_normal(r, r->pairs / 2, row, &x, &y);
@@ -822,8 +870,8 @@ static void light_sky(struct sl_renderer *r, size_t base, int turn, int lift, bo
     for (uint32_t i = 0; i < r->pairs; i++) {
         if (some_ground && r->row_is_ground[i])
             continue;
-        uint32_t t = sl_sky_texel(&r->sky, r->sky_at[base + i][0] + turn,
-                                  r->sky_at[base + i][1] + lift);
+        uint32_t t =
+            sl_sky_texel(&r->sky, r->sky_at[base + i][0] + turn, r->sky_at[base + i][1] + lift);
         r->row_luma[i] = (uint16_t)((t & 255) << 2);
         r->row_gain[i] = r->gain[base + i];
         r->row_grain[i] = 0;
@@ -949,8 +997,8 @@ static void colour_row(const struct sl_renderer *r, const int8_t *restrict noise
         int32_t y = (luma[2 * i] + luma[2 * i + 1]) >> 1;
         int32_t level = r->noise_level[y];
         int32_t b = 128 + (cb[i] * y >> 7) + ((noise[2 * i] * level + (1 << (shift - 1))) >> shift);
-        int32_t c = 128 + (cr[i] * y >> 7) +
-                    ((noise[2 * i + 1] * level + (1 << (shift - 1))) >> shift);
+        int32_t c =
+            128 + (cr[i] * y >> 7) + ((noise[2 * i + 1] * level + (1 << (shift - 1))) >> shift);
         chroma[2 * i] = (uint8_t)clamp_int(b, 0, 255);
         chroma[2 * i + 1] = (uint8_t)clamp_int(c, 0, 255);
     }
@@ -973,10 +1021,10 @@ static void paint_row(struct sl_renderer *r, uint32_t row, int fine_level, bool 
                 int32_t y = (int32_t)(yellow[x - from] + yellow[x - from + 1]) >> 1;
                 int32_t bare = SL_RASTER_FULL - w - y;
                 bare = bare < 0 ? 0 : bare;
-                int32_t cb = r->row_cb[x >> 1] * bare + tint_cb * w +
-                             (YELLOW_CB * sat / 16 + tint_cb) * y;
-                int32_t cr = r->row_cr[x >> 1] * bare + tint_cr * w +
-                             (YELLOW_CR * sat / 16 + tint_cr) * y;
+                int32_t cb =
+                    r->row_cb[x >> 1] * bare + tint_cb * w + (YELLOW_CB * sat / 16 + tint_cb) * y;
+                int32_t cr =
+                    r->row_cr[x >> 1] * bare + tint_cr * w + (YELLOW_CR * sat / 16 + tint_cr) * y;
                 r->row_cb[x >> 1] = (int8_t)(cb / SL_RASTER_FULL);
                 r->row_cr[x >> 1] = (int8_t)(cr / SL_RASTER_FULL);
             }
@@ -1051,8 +1099,8 @@ void sl_renderer_draw(struct sl_renderer *r, const struct sl_render_view *view, 
      * the lower edge is worth. */
     double reach = view->speed_mps * r->look.exposure_s;
     double bottom_m = r->config.camera.height_m * 1.5;
-    double blur_px = r->config.camera.fy_px * reach * r->config.camera.height_m /
-                     (bottom_m * bottom_m);
+    double blur_px =
+        r->config.camera.fy_px * reach * r->config.camera.height_m / (bottom_m * bottom_m);
     int moments = clamp_int((int)(blur_px / 2.5) + 1, 1, SUB_MAX);
     for (int i = 0; i < moments; i++) {
         struct eye then;
@@ -1064,9 +1112,8 @@ void sl_renderer_draw(struct sl_renderer *r, const struct sl_render_view *view, 
 
     bool direct = r->config.format == SL_FORMAT_NV12;
     uint8_t *luma = r->config.format == SL_FORMAT_BGR24 ? r->scratch : memory;
-    uint8_t *chroma = direct || r->config.format == SL_FORMAT_BGR24
-                          ? luma + (size_t)r->width * r->height
-                          : NULL;
+    uint8_t *chroma =
+        direct || r->config.format == SL_FORMAT_BGR24 ? luma + (size_t)r->width * r->height : NULL;
     struct sl_random noise_random = sl_random_make(r->config.seed ^ 0x667261, view->frame_id);
     int sky_turn = (int)floor(view->yaw_rad * SL_SKY_TEXELS_PER_RAD + 0.5);
     int sky_lift = (int)floor(-view->pitch_rad * SL_SKY_TEXELS_PER_RAD + 0.5);

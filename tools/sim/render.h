@@ -26,7 +26,7 @@
 struct sl_renderer; /* opaque */
 
 struct sl_render_config {
-    const struct sl_track *track; /* must outlive the renderer */
+    const struct sl_track *track;        /* must outlive the renderer */
     struct sl_camera_calibration camera; /* both sides even */
     uint64_t seed;
     enum sl_sim_light light;
@@ -37,11 +37,11 @@ struct sl_render_config {
 
 /* Where the vehicle is in the middle of an exposure, and how it moves. */
 struct sl_render_view {
-    uint64_t frame_id;   /* chooses the noise */
-    uint64_t time_ns;    /* automatic exposure follows it */
+    uint64_t frame_id; /* chooses the noise */
+    uint64_t time_ns;  /* automatic exposure follows it */
     double x_m, y_m, yaw_rad;
     double speed_mps, yaw_rate_radps;
-    double pitch_rad;    /* of the body, positive looks down; adds to the camera's */
+    double pitch_rad; /* of the body, positive looks down; adds to the camera's */
 };
 
 /* Prepares textures and tables: about a second. 0; -EINVAL (a number out of

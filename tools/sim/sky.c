@@ -82,8 +82,8 @@ static void paint_hall(struct sl_sky *sky, uint64_t seed)
                 double b = up < top ? cb : -2, c = up < top ? cr : 2;
                 if (up < 14)
                     here = 62; /* skirting */
-                if (i < 3 && up < top)
-                    here -= 25;
+                if (i < 8 && up < top) /* a soft gap between panels */
+                    here -= 3 * (i < 4 ? i + 1 : 8 - i);
                 sky->texels[y * WIDTH + x] = texel(here, b, c);
             }
         }
@@ -118,7 +118,8 @@ int sl_sky_make(struct sl_sky *sky, enum sl_sim_light light, bool indoor, uint64
             double height = up / (double)(SL_SKY_HEIGHT - SL_SKY_BELOW);
             double grey, cb, cr;
             if (up < tree_top) {
-                grey = 62 + 14 * (double)leaves[(x * 7 + y * 131) & (WIDTH - 1)] + (up < 2 ? 12 : 0);
+                grey =
+                    62 + 14 * (double)leaves[(x * 7 + y * 131) & (WIDTH - 1)] + (up < 2 ? 12 : 0);
                 cb = -9;
                 cr = -8;
             } else if (up < hill_top) {
@@ -126,9 +127,8 @@ int sl_sky_make(struct sl_sky *sky, enum sl_sim_light light, bool indoor, uint64
                 cb = 0;
                 cr = -6;
             } else {
-                double cover = light == SL_SIM_NIGHT
-                                   ? 0
-                                   : (double)clouds(seed, x, y > 0 ? y : 0) * 1.6 + 0.15;
+                double cover =
+                    light == SL_SIM_NIGHT ? 0 : (double)clouds(seed, x, y > 0 ? y : 0) * 1.6 + 0.15;
                 cover = cover < 0 ? 0 : cover > 1 ? 1 : cover;
                 double t = height > 0 ? height : 0;
                 double clear = 214 - 62 * t;

@@ -9,9 +9,9 @@
 #include "rt/error.h"
 #include "tools/sim/light.h"
 
-#define SL_SKY_WIDTH_LOG2 12
-#define SL_SKY_HEIGHT     640
-#define SL_SKY_BELOW      64  /* texels below the horizon */
+#define SL_SKY_WIDTH_LOG2     12
+#define SL_SKY_HEIGHT         640
+#define SL_SKY_BELOW          64                /* texels below the horizon */
 #define SL_SKY_TEXELS_PER_RAD 651.8986469044033 /* 4096 around */
 
 struct sl_sky {

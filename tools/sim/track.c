@@ -66,8 +66,8 @@ static void advance_piece(const struct piece *p, double from, double to, double 
                           double *heading)
 {
     /* The quadrature is good for a tenth of a radian or so at a time. */
-    double turn = fabs(p->curvature_1pm) * (to - from) +
-                  0.5 * fabs(p->rate_1pm2) * p->length_m * (to - from);
+    double turn =
+        fabs(p->curvature_1pm) * (to - from) + 0.5 * fabs(p->rate_1pm2) * p->length_m * (to - from);
     int steps = 1 + (int)(turn / 0.05);
     double h = (to - from) / steps;
     for (int i = 0; i < steps; i++)
@@ -88,8 +88,8 @@ static size_t section_pieces(const struct sl_track_file_section *s, struct piece
     double arc = s->radius_m * fabs(s->angle_rad) - s->transition_m;
     size_t count = 0;
     if (s->transition_m > 0)
-        pieces[count++] = (struct piece){.length_m = s->transition_m,
-                                         .rate_1pm2 = curvature / s->transition_m};
+        pieces[count++] =
+            (struct piece){.length_m = s->transition_m, .rate_1pm2 = curvature / s->transition_m};
     pieces[count++] = (struct piece){.length_m = arc, .curvature_1pm = curvature};
     if (s->transition_m > 0)
         pieces[count++] = (struct piece){.length_m = s->transition_m,
@@ -264,11 +264,11 @@ static int lay_out(struct sl_track *t, const char *path, struct sl_error *err)
         double to = at - pieces[p].start_m;
         advance_piece(&pieces[p], within, to, &x, &y, &heading);
         within = to;
-        t->samples[i] = (struct sample){
-            .x_m = x,
-            .y_m = y,
-            .heading_rad = heading,
-            .curvature_1pm = pieces[p].curvature_1pm + pieces[p].rate_1pm2 * to};
+        t->samples[i] =
+            (struct sample){.x_m = x,
+                            .y_m = y,
+                            .heading_rad = heading,
+                            .curvature_1pm = pieces[p].curvature_1pm + pieces[p].rate_1pm2 * to};
     }
     free(pieces);
 
@@ -314,8 +314,8 @@ static int check_apart(const struct sl_track *t, const char *path, struct sl_err
             return sl_error_set(err, -EINVAL,
                                 "%s:%d: the road runs into itself: [section %zu] comes within "
                                 "%.2f m of [section %zu]; it needs %.2f m",
-                                path, f->sections[bi].line, bi + 1, sqrt(dx * dx + dy * dy),
-                                ai + 1, width);
+                                path, f->sections[bi].line, bi + 1, sqrt(dx * dx + dy * dy), ai + 1,
+                                width);
         }
     }
     return 0;
@@ -406,8 +406,8 @@ int sl_track_find(const char *name, const char *const *directories, size_t direc
                   char *path, size_t path_size, struct sl_error *err)
 {
     size_t length = strlen(name);
-    bool is_path = strchr(name, '/') != NULL ||
-                   (length > 4 && strcmp(name + length - 4, ".ini") == 0);
+    bool is_path =
+        strchr(name, '/') != NULL || (length > 4 && strcmp(name + length - 4, ".ini") == 0);
     if (is_path) {
         if (length + 1 > path_size)
             return sl_error_set(err, -ENAMETOOLONG, "the track's path is too long");
@@ -434,20 +434,50 @@ int sl_track_find(const char *name, const char *const *directories, size_t direc
 
 /* ---- what it is ---- */
 
-const char *sl_track_title(const struct sl_track *track) { return track->file.title; }
-double sl_track_length_m(const struct sl_track *track) { return track->length_m; }
-double sl_track_speed_mps(const struct sl_track *track) { return track->file.speed_mps; }
-double sl_track_spawn_m(const struct sl_track *track) { return track->file.spawn_m; }
-double sl_track_lane_width_m(const struct sl_track *track) { return track->file.lane_width_m; }
+const char *sl_track_title(const struct sl_track *track)
+{
+    return track->file.title;
+}
+double sl_track_length_m(const struct sl_track *track)
+{
+    return track->length_m;
+}
+double sl_track_speed_mps(const struct sl_track *track)
+{
+    return track->file.speed_mps;
+}
+double sl_track_spawn_m(const struct sl_track *track)
+{
+    return track->file.spawn_m;
+}
+double sl_track_lane_width_m(const struct sl_track *track)
+{
+    return track->file.lane_width_m;
+}
 double sl_track_marking_width_m(const struct sl_track *track)
 {
     return track->file.marking_width_m;
 }
-double sl_track_shoulder_m(const struct sl_track *track) { return track->file.shoulder_m; }
-double sl_track_trees(const struct sl_track *track) { return track->file.trees; }
-enum sl_track_surface sl_track_surface(const struct sl_track *track) { return track->file.surface; }
-int sl_track_lanes_left(const struct sl_track *track) { return track->file.lanes_left; }
-int sl_track_lanes_right(const struct sl_track *track) { return track->file.lanes_right; }
+double sl_track_shoulder_m(const struct sl_track *track)
+{
+    return track->file.shoulder_m;
+}
+double sl_track_trees(const struct sl_track *track)
+{
+    return track->file.trees;
+}
+enum sl_track_surface sl_track_surface(const struct sl_track *track)
+{
+    return track->file.surface;
+}
+int sl_track_lanes_left(const struct sl_track *track)
+{
+    return track->file.lanes_left;
+}
+int sl_track_lanes_right(const struct sl_track *track)
+{
+    return track->file.lanes_right;
+}
 
 double sl_track_line_offset_m(const struct sl_track *track, enum sl_track_line line)
 {
@@ -464,7 +494,10 @@ double sl_track_line_offset_m(const struct sl_track *track, enum sl_track_line l
     }
 }
 
-size_t sl_track_section_count(const struct sl_track *track) { return track->section_count; }
+size_t sl_track_section_count(const struct sl_track *track)
+{
+    return track->section_count;
+}
 
 const struct sl_track_section *sl_track_section(const struct sl_track *track, size_t index)
 {
@@ -516,10 +549,14 @@ void sl_track_pose_at(const struct sl_track *track, double s_m, struct sl_track_
     double u = s - (double)i * track->sample_m;
     double share = u / track->sample_m;
     double sine, cosine;
-    /* Along the chord of the arc: its direction is the heading half way, and
-     * its length falls short of the arc's by (curvature u)^2 / 24. */
-    double bend = (b->heading_rad - a->heading_rad) * share;
-    sl_exact_sincos(a->heading_rad + 0.5 * bend, &sine, &cosine);
+    /* The heading follows the curvature, linear between samples, and meets
+     * both samples' headings. The way is the chord: its direction is the mean
+     * heading, and it falls short of the arc by turn^2 / 24. */
+    double turn = b->heading_rad - a->heading_rad;
+    double uneven = 0.5 * (b->curvature_1pm - a->curvature_1pm) * track->sample_m;
+    double bend = turn * share + uneven * (share * share - share);
+    double mean = 0.5 * turn * share + uneven * (share * share / 3 - 0.5 * share);
+    sl_exact_sincos(a->heading_rad + mean, &sine, &cosine);
     double chord = u * (1 - bend * bend / 24);
     pose->s_m = s;
     pose->x_m = a->x_m + chord * cosine;

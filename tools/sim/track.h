@@ -41,14 +41,14 @@ enum sl_track_surface { SL_TRACK_ROAD = 0, SL_TRACK_INDOOR };
 
 struct sl_track_section {
     double start_m, length_m;
-    bool crossing;          /* a road crosses; nothing is painted */
+    bool crossing; /* a road crosses; nothing is painted */
     struct sl_marking lines[SL_TRACK_LINES];
-    double worn;            /* 0..1, of the paint here, beside the wear of the whole track */
-    double patches;         /* 0..1, how much the asphalt was mended here */
+    double worn;    /* 0..1, of the paint here, beside the wear of the whole track */
+    double patches; /* 0..1, how much the asphalt was mended here */
 };
 
 struct sl_track_pose {
-    double s_m;             /* in [0, length) */
+    double s_m; /* in [0, length) */
     double x_m, y_m, heading_rad;
     double curvature_1pm;
 };
@@ -82,12 +82,12 @@ size_t sl_track_names(const char *const *directories, size_t directory_count, ch
 
 const char *sl_track_title(const struct sl_track *track);
 double sl_track_length_m(const struct sl_track *track);
-double sl_track_speed_mps(const struct sl_track *track);      /* recommended */
-double sl_track_spawn_m(const struct sl_track *track);        /* s at which vehicles start */
-double sl_track_lane_width_m(const struct sl_track *track);   /* between its lines' middles */
+double sl_track_speed_mps(const struct sl_track *track);    /* recommended */
+double sl_track_spawn_m(const struct sl_track *track);      /* s at which vehicles start */
+double sl_track_lane_width_m(const struct sl_track *track); /* between its lines' middles */
 double sl_track_marking_width_m(const struct sl_track *track);
-double sl_track_shoulder_m(const struct sl_track *track);     /* asphalt beyond the outer line */
-double sl_track_trees(const struct sl_track *track);          /* 0..1: how many stand beside it */
+double sl_track_shoulder_m(const struct sl_track *track); /* asphalt beyond the outer line */
+double sl_track_trees(const struct sl_track *track);      /* 0..1: how many stand beside it */
 enum sl_track_surface sl_track_surface(const struct sl_track *track);
 
 /* Lanes beside the driven one, 0 to 2. */

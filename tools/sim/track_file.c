@@ -18,8 +18,8 @@ struct reading {
     FILE *stream;
     const char *path;
     struct sl_error *err;
-    int code;     /* the first error's */
-    int line;     /* of the text being handled */
+    int code; /* the first error's */
+    int line; /* of the text being handled */
     struct sl_track_file *file;
     char section[32];
     int section_line;
@@ -128,19 +128,19 @@ static int once(struct reading *r, const char *const *keys, const char *key)
         r->seen |= UINT32_C(1) << i;
         return 1;
     }
-    int used = snprintf(reason, sizeof reason, "unknown key %.40s in [%s]; it has", key, r->section);
+    int used =
+        snprintf(reason, sizeof reason, "unknown key %.40s in [%s]; it has", key, r->section);
     for (int i = 0; keys[i] != NULL && used > 0 && (size_t)used < sizeof reason; i++)
-        used += snprintf(reason + used, sizeof reason - (size_t)used, "%s %s", i ? "," : "",
-                         keys[i]);
+        used +=
+            snprintf(reason + used, sizeof reason - (size_t)used, "%s %s", i ? "," : "", keys[i]);
     return fail(r, r->line, reason);
 }
 
 static int track_key(struct reading *r, const char *key, const char *value)
 {
-    static const char *const keys[] = {"title",      "lane_width_m", "marking_width_m",
-                                       "shoulder_m", "speed_mps",    "spawn_m",
-                                       "transition_m", "lanes_left", "lanes_right",
-                                       "surface",    "trees",        NULL};
+    static const char *const keys[] = {
+        "title",        "lane_width_m", "marking_width_m", "shoulder_m", "speed_mps", "spawn_m",
+        "transition_m", "lanes_left",   "lanes_right",     "surface",    "trees",     NULL};
     struct sl_track_file *f = r->file;
     double number = 0;
     if (!once(r, keys, key))
@@ -184,10 +184,9 @@ static int track_key(struct reading *r, const char *key, const char *value)
 
 static int section_key(struct reading *r, const char *key, const char *value)
 {
-    static const char *const keys[] = {"type",       "length_m",     "radius_m", "angle_deg",
-                                       "transition_m", "left",       "right",    "outer_left",
-                                       "outer_right", "crossing",    "worn",     "patches",
-                                       NULL};
+    static const char *const keys[] = {
+        "type",       "length_m",    "radius_m", "angle_deg", "transition_m", "left", "right",
+        "outer_left", "outer_right", "crossing", "worn",      "patches",      NULL};
     struct sl_track_file_section *s = &r->file->sections[r->file->section_count - 1];
     if (!once(r, keys, key))
         return 0;
@@ -371,8 +370,7 @@ static int on_key(void *user, const char *section, const char *key, const char *
         return 0;
     if (r->section[0] == '\0')
         return fail(r, r->line, "a key stands before the first heading");
-    return strcmp(r->section, "track") == 0 ? track_key(r, key, value)
-                                            : section_key(r, key, value);
+    return strcmp(r->section, "track") == 0 ? track_key(r, key, value) : section_key(r, key, value);
 }
 
 int sl_track_file_read(struct sl_track_file *file, const char *path, struct sl_error *err)

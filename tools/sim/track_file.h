@@ -11,10 +11,10 @@
 
 /* A section as written. A straight has an angle of 0. */
 struct sl_track_file_section {
-    int line;               /* of its heading */
+    int line; /* of its heading */
     bool bend;
-    bool solve_length;      /* length_m = auto */
-    double length_m;        /* of straights */
+    bool solve_length;                        /* length_m = auto */
+    double length_m;                          /* of straights */
     double radius_m, angle_rad, transition_m; /* of bends; positive angles turn left */
     struct sl_track_section section;
 };

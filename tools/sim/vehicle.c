@@ -149,8 +149,8 @@ static void move(struct sl_vehicle *v, double h)
     double w = clamp((u - low) / (high - low), 0, 1);
     double yaw_rate = kinematic_yaw_rate, lateral = kinematic_lateral;
     if (w > 0) {
-        double front_slip = s->steering_rad -
-                            sl_exact_atan((s->lateral_mps + a * s->yaw_rate_radps) / u);
+        double front_slip =
+            s->steering_rad - sl_exact_atan((s->lateral_mps + a * s->yaw_rate_radps) / u);
         double rear_slip = -sl_exact_atan((s->lateral_mps - b * s->yaw_rate_radps) / u);
         /* Accelerations: each axle carries its share b/L, a/L of the weight. */
         double front = tyre(p->front_stiffness_1prad, p->friction, front_slip) * GRAVITY_MPS2 * b /
@@ -158,8 +158,7 @@ static void move(struct sl_vehicle *v, double h)
         double rear = tyre(p->rear_stiffness_1prad, p->friction, rear_slip) * GRAVITY_MPS2 * a /
                       p->wheelbase_m;
         double lateral_accel = front * cosine + rear - u * s->yaw_rate_radps;
-        double yaw_accel =
-            (a * front * cosine - b * rear) / (p->yaw_radius_m * p->yaw_radius_m);
+        double yaw_accel = (a * front * cosine - b * rear) / (p->yaw_radius_m * p->yaw_radius_m);
         double dynamic_yaw_rate = s->yaw_rate_radps + yaw_accel * h;
         double dynamic_lateral = s->lateral_mps + lateral_accel * h;
         yaw_rate += w * (dynamic_yaw_rate - yaw_rate);

@@ -20,33 +20,33 @@
 
 struct sl_vehicle_parameters {
     double wheelbase_m;
-    double front_axle_m;         /* centre of gravity to the front axle, < wheelbase */
-    double yaw_radius_m;         /* radius of gyration: yaw inertia = mass * radius^2 */
+    double front_axle_m;          /* centre of gravity to the front axle, < wheelbase */
+    double yaw_radius_m;          /* radius of gyration: yaw inertia = mass * radius^2 */
     double front_stiffness_1prad; /* cornering stiffness over the axle's load */
     double rear_stiffness_1prad;
-    double friction;             /* largest tyre force over load */
+    double friction; /* largest tyre force over load */
     double steering_max_rad;
-    double steering_rate_radps;  /* fastest movement of the wheels */
-    double steering_lag_s;       /* first-order time constant */
-    double steering_delay_s;     /* pure delay before it, <= SL_VEHICLE_DELAY_MAX_S */
+    double steering_rate_radps; /* fastest movement of the wheels */
+    double steering_lag_s;      /* first-order time constant */
+    double steering_delay_s;    /* pure delay before it, <= SL_VEHICLE_DELAY_MAX_S */
     double accel_max_mps2;
     double decel_max_mps2;
-    double speed_lag_s;          /* time constant toward the commanded speed */
+    double speed_lag_s; /* time constant toward the commanded speed */
     double speed_max_mps;
 };
 
 #define SL_VEHICLE_DELAY_MAX_S 0.5
-#define SL_VEHICLE_STEP_NS UINT64_C(1000000) /* longest internal step */
+#define SL_VEHICLE_STEP_NS     UINT64_C(1000000) /* longest internal step */
 
 /* The position of everything that moves. Read freely; write through the
  * functions below. */
 struct sl_vehicle_state {
-    double x_m, y_m, yaw_rad;  /* rear axle's middle in the world; yaw in (-pi, pi] */
-    double speed_mps;          /* forward, never negative */
+    double x_m, y_m, yaw_rad; /* rear axle's middle in the world; yaw in (-pi, pi] */
+    double speed_mps;         /* forward, never negative */
     double accel_mps2;
-    double lateral_mps;        /* of the centre of gravity, positive left */
+    double lateral_mps; /* of the centre of gravity, positive left */
     double yaw_rate_radps;
-    double steering_rad;       /* of the front wheels */
+    double steering_rad; /* of the front wheels */
 };
 
 #define SL_VEHICLE_COMMANDS_MAX 1024
@@ -54,9 +54,9 @@ struct sl_vehicle_state {
 struct sl_vehicle {
     struct sl_vehicle_parameters p;
     struct sl_vehicle_state state;
-    uint64_t time_ns;          /* since init */
-    double held_rad;           /* the delayed command that acts now */
-    uint32_t first, count;     /* commands not yet acting, oldest first */
+    uint64_t time_ns;      /* since init */
+    double held_rad;       /* the delayed command that acts now */
+    uint32_t first, count; /* commands not yet acting, oldest first */
     struct {
         uint64_t due_ns;
         double steering_rad;

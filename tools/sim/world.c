@@ -119,8 +119,8 @@ int sl_sim_create(struct sl_sim **sim, const struct sl_sim_config *config, struc
     struct sl_random road = sl_random_make(config->seed, 0x726f6164);
     for (int i = 0; i < WAVES; i++) {
         /* Long waves are higher: roads' unevenness grows with wavelength. */
-        s->waves[i].length_m = config->vehicle.wheelbase_m * (0.9 + 1.3 * i) *
-                               sl_random_between(&road, 0.8, 1.2);
+        s->waves[i].length_m =
+            config->vehicle.wheelbase_m * (0.9 + 1.3 * i) * sl_random_between(&road, 0.8, 1.2);
         s->waves[i].phase_rad = sl_random_between(&road, 0, 2 * SL_PI);
         s->waves[i].size_rad = 0.0004 * (1 + 0.4 * i) * config->bounce;
     }
@@ -192,7 +192,10 @@ void sl_sim_step(struct sl_sim *sim, uint64_t dt_ns, double steering_rad, double
     }
 }
 
-uint64_t sl_sim_time_ns(const struct sl_sim *sim) { return sim->time_ns; }
+uint64_t sl_sim_time_ns(const struct sl_sim *sim)
+{
+    return sim->time_ns;
+}
 
 void sl_sim_truth(const struct sl_sim *sim, struct sl_truth *truth)
 {
@@ -276,15 +279,18 @@ void sl_sim_odometry(struct sl_sim *sim, struct sl_odometry *odometry)
     odometry->measured_ns = sim->time_ns;
     /* Wheel ticks, a potentiometer, a gyroscope: errors of cheap ones. A
      * standing wheel gives no ticks and hence no noise. */
-    double speed = v->speed_mps > 0 ? v->speed_mps * (1 + 0.004 * noise[0]) + 0.01 * size * noise[0]
-                                    : 0;
+    double speed =
+        v->speed_mps > 0 ? v->speed_mps * (1 + 0.004 * noise[0]) + 0.01 * size * noise[0] : 0;
     odometry->speed_mps = (float)(speed > 0 ? speed : 0);
     odometry->steering_rad = (float)(v->steering_rad + 0.001 * noise[1]);
     odometry->yaw_rate_radps = (float)(v->yaw_rate_radps + 0.003 * noise[2]);
     odometry->valid = SL_ODOMETRY_SPEED | SL_ODOMETRY_STEERING | SL_ODOMETRY_YAW_RATE;
 }
 
-void sl_sim_respawn(struct sl_sim *sim) { place(sim, 0, 0, 0); }
+void sl_sim_respawn(struct sl_sim *sim)
+{
+    place(sim, 0, 0, 0);
+}
 
 void sl_sim_hold(struct sl_sim *sim, bool hold)
 {
@@ -294,4 +300,7 @@ void sl_sim_hold(struct sl_sim *sim, bool hold)
     sim->held = hold;
 }
 
-const struct sl_track *sl_sim_track(const struct sl_sim *sim) { return sim->track; }
+const struct sl_track *sl_sim_track(const struct sl_sim *sim)
+{
+    return sim->track;
+}

@@ -26,16 +26,16 @@
 #include "tools/sim/vehicle.h"
 
 struct sl_sim_config {
-    const char *track_path;  /* a file; see sl_track_find() for names. Not kept */
-    uint64_t seed;           /* texture, shadows, wear, sun, spawn, noise */
+    const char *track_path; /* a file; see sl_track_find() for names. Not kept */
+    uint64_t seed;          /* texture, shadows, wear, sun, spawn, noise */
     enum sl_sim_light light;
-    double wear;             /* of the markings everywhere, 0 new .. 1 nearly gone */
+    double wear;                         /* of the markings everywhere, 0 new .. 1 nearly gone */
     struct sl_camera_calibration camera; /* its size is the picture's, both sides even */
     struct sl_vehicle_parameters vehicle;
-    uint32_t format;         /* SL_FORMAT_NV12, _BGR24 or _GRAY8 */
-    bool noise;              /* sensor noise in pictures, measurement noise in odometry */
-    double bounce;           /* pitching of the body on the road: 0 none, 1 usual */
-    uint64_t start_ns;       /* what the simulation's time starts at */
+    uint32_t format;   /* SL_FORMAT_NV12, _BGR24 or _GRAY8 */
+    bool noise;        /* sensor noise in pictures, measurement noise in odometry */
+    double bounce;     /* pitching of the body on the road: 0 none, 1 usual */
+    uint64_t start_ns; /* what the simulation's time starts at */
 };
 
 /* Defaults: a full-size car, the camera of the settings table (800x600, 1.3 m
@@ -62,10 +62,10 @@ uint64_t sl_sim_time_ns(const struct sl_sim *sim);
 /* One exposure: what a picture taken now would need, and the truth that
  * belongs to it. A plain value; it holds no pointers. */
 struct sl_sim_exposure {
-    struct sl_truth truth;   /* frame_id and exposed_ns set */
-    double x_m, y_m, yaw_rad; /* of the rear axle's middle */
+    struct sl_truth truth;            /* frame_id and exposed_ns set */
+    double x_m, y_m, yaw_rad;         /* of the rear axle's middle */
     double speed_mps, yaw_rate_radps; /* they blur the picture */
-    double pitch_rad;        /* of the body at this moment, positive looks down */
+    double pitch_rad;                 /* of the body at this moment, positive looks down */
 };
 
 /* Takes the exposure of the next frame: frame_id counts up by one. */

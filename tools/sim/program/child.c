@@ -14,8 +14,8 @@
 #include "rt/clock.h"
 
 #define ARGUMENTS_MAX 256
-#define REPORT_FD 3 /* in the child */
-#define REPORT_MAX 65536
+#define REPORT_FD     3 /* in the child */
+#define REPORT_MAX    65536
 
 int sl_child_start(struct sl_child *child, const char *const *arguments, struct sl_error *err)
 {

@@ -17,8 +17,7 @@ static struct {
 void sl_console_open(void)
 {
     console.line = isatty(STDOUT_FILENO);
-    console.keys = console.line && isatty(STDIN_FILENO) &&
-                   tcgetpgrp(STDIN_FILENO) == getpgrp() &&
+    console.keys = console.line && isatty(STDIN_FILENO) && tcgetpgrp(STDIN_FILENO) == getpgrp() &&
                    tcgetattr(STDIN_FILENO, &console.before) == 0;
     if (console.keys) {
         struct termios raw = console.before;

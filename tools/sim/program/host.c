@@ -14,8 +14,8 @@
 
 /* Lockstep's model of the time from exposure to command: a frame is ready and
  * its command acts this long after its exposure. Near what real time shows. */
-#define LOCKSTEP_LATENCY_NS (12 * SL_NS_PER_MS)
-#define LOCKSTEP_START_NS SL_NS_PER_S
+#define LOCKSTEP_LATENCY_NS  (12 * SL_NS_PER_MS)
+#define LOCKSTEP_START_NS    SL_NS_PER_S
 #define LOCKSTEP_PATIENCE_NS (30 * SL_NS_PER_S)
 
 struct sl_host {
@@ -29,8 +29,8 @@ struct sl_host {
     uint64_t period_ns;
     uint64_t begin_ns; /* simulated time of the first frame */
 
-    struct sl_command acting;  /* what the vehicle obeys */
-    struct sl_command coming;  /* read, but issued after the present moment */
+    struct sl_command acting; /* what the vehicle obeys */
+    struct sl_command coming; /* read, but issued after the present moment */
     bool has_coming;
 
     pthread_mutex_t lock; /* guards status */
@@ -40,11 +40,8 @@ struct sl_host {
 static int open_writer(struct sl_bus_writer **writer, const char *name, uint32_t type,
                        uint32_t slots, size_t bytes, bool huge, struct sl_error *err)
 {
-    const struct sl_bus_writer_config config = {.name = name,
-                                                .type = type,
-                                                .slot_count = slots,
-                                                .slot_bytes = bytes,
-                                                .huge_pages = huge};
+    const struct sl_bus_writer_config config = {
+        .name = name, .type = type, .slot_count = slots, .slot_bytes = bytes, .huge_pages = huge};
     return sl_bus_writer_open(writer, &config, err);
 }
 
@@ -60,9 +57,8 @@ int sl_host_open(struct sl_host **out, const struct sl_host_config *config, stru
     const struct sl_settings *s = config->settings;
     const size_t frame_bytes = sl_frame_size_bytes(
         config->world.format, config->world.camera.width_px, config->world.camera.height_px);
-    const struct sl_bus_reader_config command = {.name = s->bus.command,
-                                                 .type = SL_RECORD_COMMAND,
-                                                 .min_bytes = sizeof(struct sl_command)};
+    const struct sl_bus_reader_config command = {
+        .name = s->bus.command, .type = SL_RECORD_COMMAND, .min_bytes = sizeof(struct sl_command)};
     const struct sl_bus_reader_config action = {
         .name = s->bus.action, .type = SL_RECORD_ACTION, .min_bytes = sizeof(struct sl_action)};
 
@@ -208,7 +204,8 @@ static bool over(const struct sl_host *host, uint64_t frame)
     return atomic_load_explicit(&host->stop, memory_order_relaxed) ||
            atomic_load_explicit(&host->failure, memory_order_relaxed) != NULL ||
            (host->config.seconds > 0 &&
-            (double)(frame * host->period_ns) / 1e9 >= host->config.seconds);
+            (double)(frame * host->period_ns) / 1e9 >= host->config.seconds) ||
+           (host->config.laps > 0 && host->status.truth.laps >= host->config.laps);
 }
 
 static void run_lockstep(struct sl_host *host)
@@ -278,7 +275,10 @@ bool sl_host_finished(const struct sl_host *host)
     return atomic_load_explicit(&host->finished, memory_order_acquire);
 }
 
-const char *sl_host_failure(const struct sl_host *host) { return atomic_load(&host->failure); }
+const char *sl_host_failure(const struct sl_host *host)
+{
+    return atomic_load(&host->failure);
+}
 
 void sl_host_stop(struct sl_host *host)
 {

@@ -17,6 +17,7 @@ struct sl_host_config {
     const struct sl_settings *settings; /* bus names; outlives the host */
     double rate_hz;                     /* frames a second */
     double seconds;                     /* of simulated time; 0: until told to stop */
+    uint32_t laps;                      /* end after so many; 0: any number */
     bool lockstep;                      /* wait for each frame's command */
 };
 

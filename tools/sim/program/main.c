@@ -19,8 +19,8 @@
 #include "tools/sim/program/host.h"
 #include "tools/sim/program/pictures.h"
 
-#define VERB "sim"
-#define LINE_NS (200 * SL_NS_PER_MS)
+#define VERB     "sim"
+#define LINE_NS  (200 * SL_NS_PER_MS)
 #define LIST_MAX 64
 
 static const char HELP[] =
@@ -39,6 +39,7 @@ static const char HELP[] =
     "  --lockstep           virtual time: each frame waits for its command; same seed,\n"
     "                       same drive, same report, on any machine\n"
     "  --seconds N          end after N seconds of simulated time; without: at Ctrl-C\n"
+    "  --laps N             end after N laps\n"
     "  --json FILE          report at the end (- : standard output)\n"
     "  --headless           no live line, no keys\n"
     "  --rate HZ            frames a second (60)\n"
@@ -66,7 +67,7 @@ struct options {
     int config_count;
     const char *overrides[LIST_MAX];
     int override_count;
-    int64_t seed, count;
+    int64_t seed, count, laps;
     enum sl_sim_light light;
     double wear, seconds, rate_hz;
     bool drive, lockstep, headless, no_noise;
@@ -116,6 +117,7 @@ static int prepare(struct options *o, struct sl_settings *settings, struct sl_ho
     *config = (struct sl_host_config){.settings = settings,
                                       .rate_hz = o->rate_hz,
                                       .seconds = o->seconds,
+                                      .laps = (uint32_t)o->laps,
                                       .lockstep = o->lockstep};
     struct sl_sim_config *world = &config->world;
     sl_sim_config_default(world);
@@ -177,7 +179,10 @@ static void put(cJSON *report, const char *key, cJSON *value)
     cJSON_AddItemToObject(report, key, value);
 }
 
-static double rounded(double value, double unit) { return round(value / unit) * unit; }
+static double rounded(double value, double unit)
+{
+    return round(value / unit) * unit;
+}
 
 /* The vehicle's own report, completed with what only the world knows. In
  * lockstep, whatever depends on the wall clock is left out, so that two runs
@@ -185,9 +190,13 @@ static double rounded(double value, double unit) { return round(value / unit) * 
 static cJSON *make_report(const struct options *o, const char *child_text,
                           const struct sl_host_status *status, struct sl_error *err)
 {
-    static const char *const WALL_CLOCK[] = {
-        "latency_us", "deadline_misses", "loop_lateness_us", "page_faults_after_start",
-        "allocations_after_start", "realtime", "fps"};
+    static const char *const WALL_CLOCK[] = {"latency_us",
+                                             "deadline_misses",
+                                             "loop_lateness_us",
+                                             "page_faults_after_start",
+                                             "allocations_after_start",
+                                             "realtime",
+                                             "fps"};
     cJSON *report = child_text == NULL ? cJSON_CreateObject() : cJSON_Parse(child_text);
     if (report == NULL) {
         sl_error_set(err, -EPROTO, "the vehicle's report is not JSON");
@@ -344,9 +353,8 @@ static int watch(struct sl_host *host, struct sl_child *child, struct sl_bus_rea
 static int simulate(struct options *o, const struct sl_settings *settings,
                     const struct sl_host_config *config, struct sl_error *err)
 {
-    const struct sl_bus_reader_config state_bus = {.name = settings->bus.state,
-                                                   .type = SL_RECORD_STATE,
-                                                   .min_bytes = sizeof(struct sl_state)};
+    const struct sl_bus_reader_config state_bus = {
+        .name = settings->bus.state, .type = SL_RECORD_STATE, .min_bytes = sizeof(struct sl_state)};
     static struct sl_host_status status;
     struct sl_host *host = NULL;
     struct sl_bus_reader *states = NULL;
@@ -399,9 +407,24 @@ static void print_help(void)
 /* 0, or an exit status after a message. -1: told what was asked, exit with 0. */
 static int read_options(int argc, char **argv, struct options *o)
 {
-    enum { OPT_DRIVE = 256, OPT_TRACK, OPT_SEED, OPT_LIGHT, OPT_WEAR, OPT_LOCKSTEP, OPT_SECONDS,
-           OPT_JSON, OPT_HEADLESS, OPT_RATE, OPT_FORMAT, OPT_NO_NOISE, OPT_CONFIG, OPT_PICTURES,
-           OPT_COUNT };
+    enum {
+        OPT_DRIVE = 256,
+        OPT_TRACK,
+        OPT_SEED,
+        OPT_LIGHT,
+        OPT_WEAR,
+        OPT_LOCKSTEP,
+        OPT_SECONDS,
+        OPT_LAPS,
+        OPT_JSON,
+        OPT_HEADLESS,
+        OPT_RATE,
+        OPT_FORMAT,
+        OPT_NO_NOISE,
+        OPT_CONFIG,
+        OPT_PICTURES,
+        OPT_COUNT
+    };
     static const struct option OPTIONS[] = {
         {"drive", no_argument, NULL, OPT_DRIVE},
         {"track", required_argument, NULL, OPT_TRACK},
@@ -410,6 +433,7 @@ static int read_options(int argc, char **argv, struct options *o)
         {"wear", required_argument, NULL, OPT_WEAR},
         {"lockstep", no_argument, NULL, OPT_LOCKSTEP},
         {"seconds", required_argument, NULL, OPT_SECONDS},
+        {"laps", required_argument, NULL, OPT_LAPS},
         {"json", required_argument, NULL, OPT_JSON},
         {"headless", no_argument, NULL, OPT_HEADLESS},
         {"rate", required_argument, NULL, OPT_RATE},
@@ -459,6 +483,9 @@ static int read_options(int argc, char **argv, struct options *o)
         case OPT_SECONDS:
             rc = sl_cli_number(optarg, "--seconds", 0.1, 1e7, &o->seconds, &err);
             break;
+        case OPT_LAPS:
+            rc = sl_cli_integer(optarg, "--laps", 1, 1000000, &o->laps, &err);
+            break;
         case OPT_JSON:
             o->json = optarg;
             break;
@@ -472,8 +499,8 @@ static int read_options(int argc, char **argv, struct options *o)
             o->format = optarg;
             if (strcasecmp(optarg, "NV12") != 0 && strcasecmp(optarg, "BGR24") != 0 &&
                 strcasecmp(optarg, "GRAY8") != 0)
-                rc = sl_error_set(&err, -EINVAL, "--format is NV12, BGR24 or GRAY8, not %s",
-                                  optarg);
+                rc =
+                    sl_error_set(&err, -EINVAL, "--format is NV12, BGR24 or GRAY8, not %s", optarg);
             break;
         case OPT_NO_NOISE:
             o->no_noise = true;

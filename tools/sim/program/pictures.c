@@ -48,8 +48,8 @@ int sl_pictures_write(const char *folder, uint32_t count, const struct sl_host_c
     struct sl_jpeg_encoder *encoder = sl_jpeg_encoder_create();
     FILE *truth = NULL;
     void *pixels = NULL;
-    const size_t size = sl_frame_size_bytes(
-        config->world.format, config->world.camera.width_px, config->world.camera.height_px);
+    const size_t size = sl_frame_size_bytes(config->world.format, config->world.camera.width_px,
+                                            config->world.camera.height_px);
     int rc = sl_sim_create(&sim, &config->world, err);
     if (rc != 0)
         goto done;
