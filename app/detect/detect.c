@@ -17,10 +17,12 @@
 #define GATE_FIRST      6.0
 #define GATE_LAST       2.5
 #define CLEAR_SHARE     0.2f
-#define NEAR_WIDTHS     5.0
+#define NEAR_WIDTHS     3.5
 #define NEAR_BLEND      0.6
 #define NEAR_STEPS      4
 #define NEAR_GATE_FIRST 8.0
+#define ONE_LINE_SHARE  0.7f /* one boundary is often right where the other is not */
+#define STRANGE         0.06f
 #define FORGET_FRAMES   8
 #define WIDTH_SHARE     0.4 /* of the width's tolerance: one sigma */
 #define PITCH_SIGMA     0.012
@@ -363,7 +365,7 @@ static void fit_near(struct sl_detector *d)
     const double w = d->config.lane_width_m;
     const double sigma[SL_PARAMETERS] = {
         [SL_C0] = 0.1 * w,        [SL_C1] = 0.1,         [SL_C2] = 0.1 / w,
-        [SL_C3] = 0.01 / (w * w), [SL_WIDTH] = 0.02 * w, [SL_PITCH] = 0.25 * PITCH_SIGMA,
+        [SL_C3] = 0.03 / (w * w), [SL_WIDTH] = 0.02 * w, [SL_PITCH] = 0.25 * PITCH_SIGMA,
     };
     struct sl_prior prior;
     set_prior(&prior, d->road.p, sigma, 0);
@@ -523,7 +525,7 @@ static float side_confidence(const struct sl_support *s, int side)
         return 0;
     float filled = s->inliers[side] / fmaxf(s->visible[side], 1.0f);
     float spread = s->squares[side] / s->inliers[side];
-    float x = 6.0f * filled + 3.0f * s->span[side] - 0.6f * spread - 1.5f;
+    float x = 4.0f * filled + 2.0f * s->span[side] - 0.5f * spread - 1.2f;
     return 1.0f / (1.0f + expf(-x));
 }
 
@@ -534,12 +536,14 @@ static void fill(const struct sl_detector *d, const struct sl_support *support,
     float side[SL_SIDES];
     for (int k = 0; k < SL_SIDES; k++)
         side[k] = side_confidence(support, k);
+    /* The stranger the road, the likelier that it is none. */
+    const float plain = expf(-STRANGE * (float)support->cost);
     if (seen[0] && seen[1]) {
         out->state = SL_LANE_TWO_LINES;
-        out->confidence = fminf(side[0], side[1]);
+        out->confidence = fminf(side[0], side[1]) * plain;
     } else {
         out->state = SL_LANE_ONE_LINE;
-        out->confidence = 0.6f * (seen[0] ? side[0] : side[1]);
+        out->confidence = ONE_LINE_SHARE * (seen[0] ? side[0] : side[1]) * plain;
         for (int k = 0; k < SL_SIDES; k++)
             if (!seen[k])
                 side[k] = out->confidence;

@@ -100,8 +100,15 @@ static void draw_surface(const struct sl_canvas *c, const struct boundary *left,
 {
     for (int y = (int)fmaxf(top, 0); y < (int)c->height_px && (float)y <= bottom; y++) {
         float xl, xr, slope;
-        if (!column(left, (float)y, &xl, &slope) || !column(right, (float)y, &xr, &slope))
+        bool is_left = column(left, (float)y, &xl, &slope);
+        bool is_right = column(right, (float)y, &xr, &slope);
+        if (!is_left && !is_right)
             continue;
+        /* Near the vehicle a boundary may run out of what the lens shows. */
+        if (!is_left)
+            xl = fminf(-2, xr);
+        if (!is_right)
+            xr = fmaxf((float)c->width_px + 2, xl);
         float depth = ((float)y - top) / fmaxf(bottom - top, 1);
         float alpha = 0.12f + 0.26f * ramp(depth);
         int from = (int)floorf(fmaxf(xl, 0));

@@ -33,12 +33,10 @@ static double speed_now(const struct sl_control_node *node, uint64_t now_ns)
     return node->applied.speed_mps;
 }
 
-static double steering_now(const struct sl_control_node *node, uint64_t now_ns)
+static bool steering_is_measured(const struct sl_control_node *node, uint64_t now_ns)
 {
-    if (node->motion_seen_ns != 0 && now_ns - node->motion_seen_ns <= ODOMETRY_FRESH_NS &&
-        (node->motion.valid & SL_ODOMETRY_STEERING) != 0 && isfinite(node->motion.steering_rad))
-        return (double)node->motion.steering_rad;
-    return node->applied.steering_rad;
+    return node->motion_seen_ns != 0 && now_ns - node->motion_seen_ns <= ODOMETRY_FRESH_NS &&
+           (node->motion.valid & SL_ODOMETRY_STEERING) != 0 && isfinite(node->motion.steering_rad);
 }
 
 static void answer_request(struct sl_drive *drive, const struct sl_safety_input *in)
@@ -83,11 +81,15 @@ static struct sl_wish decide(struct sl_control_node *node, const struct sl_safet
     struct sl_wish wish = {.decided_ns = now_ns,
                            .steering_rad = node->applied.steering_rad,
                            .neutral = allowed->neutral};
-    const struct sl_control_input input = {.now_ns = now_ns,
-                                           .lane = &node->lane,
-                                           .speed_mps = in->speed_mps,
-                                           .steering_rad = steering_now(node, now_ns),
-                                           .speed_scale = allowed->speed_scale};
+    const bool measured = steering_is_measured(node, now_ns);
+    const struct sl_control_input input = {
+        .now_ns = now_ns,
+        .lane = &node->lane,
+        .speed_mps = in->speed_mps,
+        .steering_rad = measured ? (double)node->motion.steering_rad : node->applied.steering_rad,
+        .steering_measured = measured,
+        .hold = allowed->hold_steering,
+        .speed_scale = allowed->speed_scale};
     *law = (struct sl_control_output){.steering_rad = wish.steering_rad};
     /* A stop in a bend must not run straight on: while it rolls out it is
      * steered along the lane for as long as the lane is good. */

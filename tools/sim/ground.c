@@ -421,6 +421,40 @@ static void lay_shadows(const struct making *m)
     }
 }
 
+/* The sun is no point, and texels are squares: edges of shadows are soft. */
+static int soften_shadows(const struct making *m)
+{
+    int width = 1 << m->g->width_log2, height = 1 << m->g->height_log2;
+    uint8_t *rows = malloc(3 * (size_t)width);
+    bool any[3] = {false, false, false};
+    if (rows == NULL)
+        return -ENOMEM;
+    for (int y = -1; y <= height; y++) {
+        /* Row y is read in before row y - 1, between it and y - 2, is written. */
+        uint8_t *next = rows + (size_t)((y + 3) % 3) * (size_t)width;
+        const uint32_t *from = texel_at(m, 0, y);
+        uint8_t least = 255;
+        for (int x = 0; x < width; x++) {
+            next[x] = (uint8_t)(from[x] >> 8);
+            least = next[x] < least ? next[x] : least;
+        }
+        any[(y + 3) % 3] = least < 255;
+        if (y < 1 || !(any[0] || any[1] || any[2]))
+            continue;
+        const uint8_t *c = next, *b = rows + (size_t)((y + 2) % 3) * (size_t)width;
+        const uint8_t *a = rows + (size_t)((y + 1) % 3) * (size_t)width;
+        uint32_t *to = texel_at(m, 0, y - 1);
+        for (int x = 1; x < width - 1; x++) {
+            uint32_t sum = (uint32_t)(a[x - 1] + 2 * a[x] + a[x + 1]) +
+                           2u * (uint32_t)(b[x - 1] + 2 * b[x] + b[x + 1]) +
+                           (uint32_t)(c[x - 1] + 2 * c[x] + c[x + 1]);
+            to[x] = (to[x] & ~UINT32_C(0xff00)) | (sum + 8) >> 4 << 8;
+        }
+    }
+    free(rows);
+    return 0;
+}
+
 /* ---- coarser levels and fine patterns ---- */
 
 static uint32_t mean4(uint32_t a, uint32_t b, uint32_t c, uint32_t d)
@@ -554,6 +588,9 @@ int sl_ground_make(struct sl_ground *ground, const struct sl_ground_config *conf
         lay_crossings(&m);
         lay_patches(&m);
         lay_shadows(&m);
+        rc = soften_shadows(&m);
+    }
+    if (rc == 0) {
         for (int level = 1; level < SL_GROUND_LEVELS; level++)
             halve(ground, level);
     } else {

@@ -114,7 +114,6 @@ struct sl_renderer {
     double rotation[3][3]; /* camera axes to vehicle axes, body level */
     bool distorted;
     struct sl_camera_model model;
-    double fold_r2; /* beyond this no outline is projected */
     double sun_azimuth_rad, sun_elevation_rad;
 
     struct sl_ground ground;
@@ -205,21 +204,26 @@ static void pair_normal(const struct sl_renderer *r, uint32_t pair, uint32_t row
     *y = ((double)row - c->cy_px) / c->fy_px;
 }
 
-/* Undistorts every pair by way of the camera model, whose rays are turned
- * back into camera axes. */
-static void fill_normals(struct sl_renderer *r)
+/* Undistorts every pair by way of the camera model. A model that looks level
+ * and straight ahead needs no sines, so that its rays are the same on every
+ * machine; they are (ahead, left, up). */
+static int fill_normals(struct sl_renderer *r, struct sl_error *err)
 {
+    struct sl_camera_calibration level = r->config.camera;
+    struct sl_camera_model model;
+    level.pitch_rad = level.yaw_rad = level.roll_rad = 0;
+    int rc = sl_camera_model_init(&model, &level, err);
+    if (rc != 0)
+        return rc;
     for (uint32_t row = 0; row < r->height; row++) {
         for (uint32_t pair = 0; pair < r->pairs; pair++) {
-            double ray[3], p[3];
-            sl_camera_ray(&r->model, 2.0 * pair + 0.5, (double)row, ray);
-            for (int i = 0; i < 3; i++)
-                p[i] = r->model.rotation[0][i] * ray[0] + r->model.rotation[1][i] * ray[1] +
-                       r->model.rotation[2][i] * ray[2];
-            r->normal[(size_t)row * r->pairs + pair][0] = (float)(p[0] / p[2]);
-            r->normal[(size_t)row * r->pairs + pair][1] = (float)(p[1] / p[2]);
+            double ray[3];
+            sl_camera_ray(&model, 2.0 * pair + 0.5, (double)row, ray);
+            r->normal[(size_t)row * r->pairs + pair][0] = (float)(-ray[1] / ray[0]);
+            r->normal[(size_t)row * r->pairs + pair][1] = (float)(-ray[2] / ray[0]);
         }
     }
+    return 0;
 }
 
 static double linear_of_grey(double grey)
@@ -432,13 +436,13 @@ int sl_renderer_create(struct sl_renderer **renderer, const struct sl_render_con
     if (rc == 0)
         rc = sl_sky_make(&r->sky, config->light, sl_track_surface(config->track) == SL_TRACK_INDOOR,
                          config->seed, err);
+    if (rc == 0 && r->distorted)
+        rc = fill_normals(r, err);
     if (rc != 0) {
         sl_renderer_destroy(r);
         return rc;
     }
     camera_rotation(c, c->pitch_rad, r->rotation);
-    if (r->distorted)
-        fill_normals(r);
     fill_tones(r);
     fill_materials(r);
     fill_light(r);

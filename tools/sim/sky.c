@@ -81,7 +81,7 @@ static void paint_hall(struct sl_sky *sky, uint64_t seed)
                 double here = up < top ? grey : 178 + up * 0.03;
                 double b = up < top ? cb : -2, c = up < top ? cr : 2;
                 if (up < 14)
-                    here = 62; /* skirting */
+                    here = 62;         /* skirting */
                 if (i < 8 && up < top) /* a soft gap between panels */
                     here -= 3 * (i < 4 ? i + 1 : 8 - i);
                 sky->texels[y * WIDTH + x] = texel(here, b, c);
