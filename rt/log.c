@@ -22,6 +22,7 @@ struct cell {
     enum sl_log_level level;
     int count;
     struct sl_log_arg args[SL_LOG_ARGS_MAX];
+    char copy[256];
 };
 
 struct sl_log {
@@ -62,7 +63,15 @@ void sl_log_put(struct sl_log *log, enum sl_log_level level, const char *format,
     cell->format = format;
     cell->level = level;
     cell->count = count < SL_LOG_ARGS_MAX ? count : SL_LOG_ARGS_MAX;
-    memcpy(cell->args, args, (size_t)cell->count * sizeof *args);
+    for (int i = 0; i < cell->count; i++) {
+        cell->args[i] = args[i];
+        if (args[i].kind == SL_ARG_COPY) {
+            size_t length = strnlen(args[i].value.text, sizeof cell->copy - 1);
+            memcpy(cell->copy, args[i].value.text, length);
+            cell->copy[length] = '\0';
+            cell->args[i].value.text = cell->copy;
+        }
+    }
     /* SYNC with the acquire of turn in drain(). */
     atomic_store_explicit(&cell->turn, position + 1, memory_order_release);
 }
@@ -80,6 +89,7 @@ static void print_arg(FILE *to, const struct sl_log_arg *arg)
         fprintf(to, "%.4g", arg->value.f64);
         break;
     case SL_ARG_TEXT:
+    case SL_ARG_COPY:
         fputs(arg->value.text, to);
         break;
     }

@@ -24,12 +24,12 @@ enum sl_log_level {
 #define SL_LOG_ARGS_MAX 6
 
 struct sl_log_arg {
-    enum { SL_ARG_I64, SL_ARG_U64, SL_ARG_F64, SL_ARG_TEXT } kind;
+    enum { SL_ARG_I64, SL_ARG_U64, SL_ARG_F64, SL_ARG_TEXT, SL_ARG_COPY } kind;
     union {
         int64_t i64;
         uint64_t u64;
         double f64;
-        const char *text; /* must live for ever: string literals */
+        const char *text; /* SL_ARG_TEXT: must live for ever, as literals do */
     } value;
 };
 
@@ -66,6 +66,13 @@ static inline struct sl_log_arg sl_log_f64(double v)
 static inline struct sl_log_arg sl_log_text(const char *v)
 {
     return (struct sl_log_arg){SL_ARG_TEXT, {.text = v}};
+}
+
+/* A text that may change after the call: its first 255 bytes are copied. One
+ * for each message. */
+static inline struct sl_log_arg sl_log_copy(const char *v)
+{
+    return (struct sl_log_arg){SL_ARG_COPY, {.text = v}};
 }
 
 /* sl_log(log, level, "text {}", sl_log_f64(x), ...) */

@@ -1,34 +1,49 @@
 #include "rt/memory.h"
 
 #include <errno.h>
+#include <linux/capability.h>
 #include <malloc.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "rt/alloc_guard.h"
 
 #define HUGE_PAGE  ((size_t)2 << 20)
 #define PLAIN_PAGE ((size_t)4096)
 
+/* CAP_IPC_LOCK: the limit does not count. */
+static bool may_lock_anything(void)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[2] = {{0}};
+    return syscall(SYS_capget, &header, data) == 0 &&
+           (data[0].effective & (1u << CAP_IPC_LOCK)) != 0;
+}
+
 int sl_memory_lock(struct sl_error *err)
 {
-    struct rlimit limit;
+    struct rlimit limit = {0};
     if (getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
         limit.rlim_cur = limit.rlim_max;
         setrlimit(RLIMIT_MEMLOCK, &limit);
     }
+    /* Under a finite limit mlockall() may succeed now, and then every mapping
+     * that exceeds it later fails: no frame could be attached. */
+    if (limit.rlim_cur != RLIM_INFINITY && !may_lock_anything())
+        return sl_error_set(err, -EPERM,
+                            "memory is not locked: the limit (ulimit -l) is %llu KiB, and has to "
+                            "be unlimited; grant it with tools/setup --realtime and log in again",
+                            (unsigned long long)limit.rlim_cur / 1024);
     /* Freed memory stays with the process, where it is locked and touched. */
     mallopt(M_TRIM_THRESHOLD, -1);
     mallopt(M_MMAP_MAX, 0);
     if (mlockall(MCL_CURRENT | MCL_FUTURE) == 0)
         return 0;
     int code = errno;
-    if (code == EPERM || code == ENOMEM)
-        return sl_error_set(err, -code,
-                            "memory is not locked: the limit (ulimit -l) is too low; grant it with "
-                            "tools/setup --realtime and log in again");
     return sl_error_set(err, -code, "memory is not locked: %s", strerror(code));
 }
 

@@ -21,8 +21,9 @@
 #define NEAR_BLEND      0.6
 #define NEAR_STEPS      4
 #define NEAR_GATE_FIRST 8.0
-#define ONE_LINE_SHARE  0.7f /* one boundary is often right where the other is not */
-#define STRANGE         0.06f
+#define ONE_LINE_SHARE  0.7f  /* one boundary is often right where the other is not */
+#define STRANGE         0.06f /* confidence lost for each unit of a road's cost, up to so many */
+#define STRANGEST       6.0f
 #define FORGET_FRAMES   8
 #define WIDTH_SHARE     0.4 /* of the width's tolerance: one sigma */
 #define PITCH_SIGMA     0.012
@@ -396,11 +397,24 @@ static double side_at(const struct sl_detector *d, int side, double x)
 
 /* ---- the result ---- */
 
-static bool line_seen(const struct sl_support *s, int side, int rows)
+/* Whether a boundary lies on paint: on clearly more candidates than would fall
+ * there if they were strewn at random, which is how much a picture without
+ * any meaning offers (A. Desolneux, L. Moisan, J.-M. Morel, "Meaningful
+ * alignments", IJCV 40(1), 2000). `sigmas` and `more`: by how much. */
+static bool line_seen(const struct sl_support *s, int side, int rows, float sigmas, float more)
 {
     float least = fmaxf(5.0f, 0.07f * (float)rows);
     float chance = s->chance[side];
-    return s->inliers[side] >= least && s->inliers[side] > chance + 3 * sqrtf(chance) + 1;
+    return s->inliers[side] >= least && s->inliers[side] > chance + sigmas * sqrtf(chance) + more;
+}
+
+/* The first boundary has been searched for among many, and must stand out; the
+ * second then only has to be where it should. */
+static void lines_seen(const struct sl_support *s, int rows, bool seen[SL_SIDES])
+{
+    bool any = line_seen(s, 0, rows, 4, 2) || line_seen(s, 1, rows, 4, 2);
+    for (int k = 0; k < SL_SIDES; k++)
+        seen[k] = any && line_seen(s, k, rows, 3, 1);
 }
 
 /* The camera as this frame's pitch has it. */
@@ -537,7 +551,7 @@ static void fill(const struct sl_detector *d, const struct sl_support *support,
     for (int k = 0; k < SL_SIDES; k++)
         side[k] = side_confidence(support, k);
     /* The stranger the road, the likelier that it is none. */
-    const float plain = expf(-STRANGE * (float)support->cost);
+    const float plain = expf(-STRANGE * fminf((float)support->cost, STRANGEST));
     if (seen[0] && seen[1]) {
         out->state = SL_LANE_TWO_LINES;
         out->confidence = fminf(side[0], side[1]) * plain;
@@ -608,8 +622,8 @@ int sl_detector_run(struct sl_detector *d, const struct sl_frame_info *info, con
     d->road = found.road;
     const struct sl_support support = found.support;
     bool seen[SL_SIDES] = {false, false};
-    for (int k = 0; d->found && k < SL_SIDES; k++)
-        seen[k] = line_seen(&support, k, d->row_count);
+    if (d->found)
+        lines_seen(&support, d->row_count, seen);
     if (!seen[0] && !seen[1]) {
         d->found = false;
         if (d->tracking && ++d->unseen > FORGET_FRAMES)

@@ -4,7 +4,8 @@
 #include "app/drive/nodes.h"
 #include "rt/clock.h"
 
-#define WAIT_NS (20 * SL_NS_PER_MS)
+#define WAIT_NS     (20 * SL_NS_PER_MS)
+#define PATIENCE_NS (2 * SL_NS_PER_S) /* then the user is told what is waited for */
 
 /* Lanes of the lent frame. False if there is nothing to publish. */
 static bool detect(struct sl_drive *drive, const struct sl_bus_view *frame,
@@ -32,17 +33,20 @@ void *sl_detect_node_main(void *argument)
     struct sl_detect_node *node = &drive->detect;
     bool told_unusable = false;
     uint64_t attached = 0;
+    uint64_t tell_ns = sl_clock_now_ns() + PATIENCE_NS; /* 0: told */
     while (!atomic_load_explicit(&drive->stop, memory_order_relaxed)) {
         int rc = sl_bus_wait(node->reader, sl_clock_now_ns() + WAIT_NS);
         struct sl_bus_view frame;
         if (rc == 0)
             rc = drive->lockstep ? sl_bus_acquire_next(node->reader, &frame)
                                  : sl_bus_acquire_newest(node->reader, &frame);
-        if (rc == -EPROTO && !told_unusable) {
-            sl_log(drive->log, SL_LOG_ERROR,
-                   "detect: what is on the camera's bus is not frames of this version; check "
-                   "bus.camera and the program that writes it");
-            told_unusable = true;
+        const bool nothing_there = rc == -EPIPE || rc == -EPROTO || rc == -EUSERS;
+        if (!nothing_there) {
+            tell_ns = sl_clock_now_ns() + PATIENCE_NS;
+        } else if (tell_ns != 0 && sl_clock_now_ns() >= tell_ns) {
+            sl_log(drive->log, SL_LOG_WARNING, "detect waits for frames: {}",
+                   sl_log_copy(sl_bus_reader_problem(node->reader)));
+            tell_ns = 0;
         }
         if (rc == 0) {
             bool restarted = sl_bus_reader_attached(node->reader) != attached;

@@ -144,15 +144,15 @@ static void ask_for_realtime(struct sl_drive *d)
 {
     if (!d->settings->realtime.enable)
         return;
-    static struct sl_error lacks[2]; /* logged by address, so they must stay */
-    if (sl_thread_may_fifo((int)d->settings->realtime.control_priority, &lacks[0]) == 0)
+    struct sl_error lacks;
+    if (sl_thread_may_fifo((int)d->settings->realtime.control_priority, &lacks) == 0)
         d->realtime |= SL_REALTIME_FIFO;
     else
-        sl_log(d->log, SL_LOG_WARNING, "{}", sl_log_text(lacks[0].text));
-    if (sl_memory_lock(&lacks[1]) == 0)
+        sl_log(d->log, SL_LOG_WARNING, "{}", sl_log_copy(lacks.text));
+    if (sl_memory_lock(&lacks) == 0)
         d->realtime |= SL_REALTIME_MLOCK;
     else
-        sl_log(d->log, SL_LOG_WARNING, "{}", sl_log_text(lacks[1].text));
+        sl_log(d->log, SL_LOG_WARNING, "{}", sl_log_copy(lacks.text));
     if ((d->realtime & SL_REALTIME_HUGEPAGES) == 0 && d->detect.detector != NULL)
         sl_log(d->log, SL_LOG_WARNING,
                "memory lies on ordinary pages: no huge pages are free; reserve some with "

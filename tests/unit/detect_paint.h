@@ -16,12 +16,12 @@ struct paint_scene {
     double curvature_1pm; /* of the lane, bends left */
     double width_m;       /* of the lane */
     double marking_m;
-    bool left, right;     /* which markings exist */
-    bool dashed_right;    /* 3 m paint, 6 m gap */
-    int road, paint;      /* grey levels */
-    int noise;            /* +- grey levels */
-    int paint_cb;         /* chroma of the left marking; 128 is white */
-    bool second_lane;     /* another lane to the right */
+    bool left, right;  /* which markings exist */
+    bool dashed_right; /* 3 m paint, 6 m gap */
+    int road, paint;   /* grey levels */
+    int noise;         /* +- grey levels */
+    int paint_cb;      /* chroma of the left marking; 128 is white */
+    bool second_lane;  /* another lane to the right */
 };
 
 static const struct paint_scene paint_usual = {.width_m = 3.5,

@@ -515,8 +515,8 @@ struct outline {
     size_t count;
 };
 
-/* Keeps what lies on the positive side of a plane through the lens (or, with
- * `near`, before one at that distance). Sutherland and Hodgman's method. */
+/* Keeps what lies at least so far on the positive side of a plane through the
+ * lens. Sutherland and Hodgman's method. */
 static void cut(struct outline *o, const double plane[3], double least)
 {
     struct outline out;

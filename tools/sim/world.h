@@ -45,7 +45,7 @@ void sl_sim_config_default(struct sl_sim_config *config);
 struct sl_sim; /* opaque */
 
 /* Loads the track, prepares its textures and puts the vehicle at its start,
- * standing. Takes up to 2 s and some 150 MB. 0; -EINVAL (a number out of
+ * standing. Takes below a second and 120 MB. 0; -EINVAL (a number out of
  * range, named); the codes of sl_track_load(); -ENOMEM. `*sim` is NULL on
  * failure. */
 int sl_sim_create(struct sl_sim **sim, const struct sl_sim_config *config, struct sl_error *err);

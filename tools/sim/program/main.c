@@ -207,7 +207,9 @@ static cJSON *make_report(const struct options *o, const char *child_text,
     if (child_text == NULL)
         put(report, "frames", cJSON_CreateNumber((double)status->frames));
     const cJSON *frames = cJSON_GetObjectItem(report, "frames");
-    double fps = status->seconds > 0 ? (cJSON_GetNumberValue(frames) - 1) / status->seconds : 0;
+    double fps = status->seconds > 0 && cJSON_GetNumberValue(frames) > 0
+                     ? (cJSON_GetNumberValue(frames) - 1) / status->seconds
+                     : 0;
     put(report, "fps", cJSON_CreateNumber(rounded(fps, 0.01)));
     put(report, "laps", cJSON_CreateNumber(score->laps));
     cJSON *error = cJSON_CreateObject();
@@ -268,7 +270,7 @@ static void print_summary(const cJSON *report, const struct sl_host_status *stat
     printf("  lateral error     mean %.3f m   p95 %.3f m   max %.3f m   departures %u\n",
            sl_tracking_score_mean_m(score), sl_tracking_score_p95_m(score), score->max_abs_m,
            score->departures);
-    if (cJSON_HasObjectItem(report, "latency_us"))
+    if (cJSON_HasObjectItem(report, "latency_us") && number(report, "frames") > 0)
         printf("  camera->actuator  p50 %.0f us   p99 %.0f us   max %.0f us\n"
                "  control ticks     p50 %.0f us   p99 %.0f us   max %.0f us late, "
                "%.0f deadlines missed\n"
@@ -281,6 +283,11 @@ static void print_summary(const cJSON *report, const struct sl_host_status *stat
                percentile(report, "loop_lateness_us", NULL, "max"),
                number(report, "deadline_misses"), number(report, "page_faults_after_start"),
                number(report, "allocations_after_start"), number(report, "frames_dropped"));
+    if (cJSON_HasObjectItem(report, "mode") && number(report, "frames") == 0)
+        puts("  the vehicle saw no frame: its warnings stand above");
+    else if (cJSON_HasObjectItem(report, "mode") && !score->moved)
+        printf("  the vehicle did not move: it is %s\n",
+               cJSON_GetStringValue(cJSON_GetObjectItem(report, "mode")));
     const cJSON *stop;
     cJSON_ArrayForEach(stop, cJSON_GetObjectItem(report, "stops"))
         printf("  safe stop         %s\n", cJSON_GetStringValue(stop));
@@ -389,6 +396,8 @@ static int simulate(struct options *o, const struct sl_settings *settings,
             rc = write_report(report, o->json, err);
         if (rc == 0 && (o->json == NULL || strcmp(o->json, "-") != 0))
             print_summary(report, &status);
+        if (rc == 0 && o->drive && !status.score.moved)
+            rc = sl_error_set(err, -EIO, "it never drove");
         cJSON_Delete(report);
     }
     free(child_text);
