@@ -24,15 +24,16 @@ struct start {
     pthread_barrier_t copied;
 };
 
-/* Writes to every page of the stack below, so that later calls find them
- * present. Not inlined, so that the array lies below the caller's frame. */
-__attribute__((noinline)) static void touch_stack(size_t bytes)
+/* Writes to every page of the stack from here down to `lowest`, so that later
+ * calls find them present. Not inlined, so that each array lies below its
+ * caller's frame; goes by addresses, since frames differ between builds. */
+__attribute__((noinline)) static void touch_stack(uintptr_t lowest)
 {
     volatile char page[4096];
     page[0] = 0;
     page[sizeof page - 1] = 0;
-    if (bytes > sizeof page)
-        touch_stack(bytes - sizeof page);
+    if ((uintptr_t)page > lowest + sizeof page)
+        touch_stack(lowest);
     page[1] = 0; /* keeps the call from becoming a jump */
 }
 
@@ -43,7 +44,9 @@ static void *thread_main(void *argument)
         .main = start->main, .argument = start->argument, .touch_bytes = start->touch_bytes};
     pthread_setname_np(pthread_self(), start->name);
     pthread_barrier_wait(&start->copied);
-    touch_stack(copy.touch_bytes);
+    char here;
+    if (copy.touch_bytes > 0)
+        touch_stack((uintptr_t)&here - copy.touch_bytes);
     return copy.main(copy.argument);
 }
 

@@ -2,6 +2,8 @@
 # offline command, and the footage where it is at hand.
 sl_test(detect_camera_test unit/detect_camera_test.c skylane_detect)
 sl_test(detect_test unit/detect_test.c skylane_detect)
+sl_test(detect_offline_test unit/detect_offline_test.c skylane_detect PkgConfig::CJSON)
+add_dependencies(detect_offline_test skylane-detect)
 
 add_executable(detect_bench bench/detect_bench.c)
 target_link_libraries(detect_bench PRIVATE skylane_detect skylane_hal_camera)

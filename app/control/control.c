@@ -328,7 +328,7 @@ void sl_control_step(struct sl_control *control, const struct sl_control_input *
         out->lateral_offset_m = pose.offset_m;
         out->heading_error_rad = pose.heading_rad;
         out->curvature_1pm = pose.curvature_1pm;
-        double visible_m = fmax(fmax(lane->left.x_max_m, lane->right.x_max_m), 0);
+        double visible_m = fmax(fmax((double)lane->left.x_max_m, (double)lane->right.x_max_m), 0.0);
         control->speed_free_mps = speed_for(c, in, &pose, visible_m);
         speed_mps = control->speed_free_mps * scale;
     }

@@ -6,7 +6,9 @@
  *            ridges (dark-bright-dark) in it, as candidates for paint
  *   chains.c candidates that continue from row to row, as hints for lines
  *   road.c   the road model, its fit to candidates and its score
- *   detect.c hypotheses, the choice among them, memory over frames, the result
+ *   search.c hypotheses, and the choice among them
+ *   result.c what follows from the road found: pose, lines, confidence
+ *   detect.c the calls that users make, and memory over frames
  *
  * Rays are written as two slopes in the vehicle's axes: s, downwards per ahead,
  * and t, left per ahead. A flat ground at lens height h is met h/s ahead of the
@@ -20,13 +22,15 @@
 #include "app/detect/detect.h"
 
 #define SL_ROWS_MAX       80
-#define SL_ROW_PAD        512
+#define SL_ROW_PAD        1024
 #define SL_ROW_NODES      33 /* columns at which a row's rays are tabulated */
 #define SL_ROW_PEAKS      12 /* candidates kept in a row: the strongest */
 #define SL_CANDIDATES_MAX (SL_ROWS_MAX * SL_ROW_PEAKS)
 #define SL_CHAINS_MAX     48
 #define SL_CHAIN_POINTS   SL_ROWS_MAX
-#define SL_SIDES          2 /* 0: left, 1: right */
+#define SL_GATE_LAST      2.5   /* sigmas within which candidates have a say, at last */
+#define SL_PITCH_SIGMA    0.012 /* rad by which vehicles pitch and mounts shift */
+#define SL_SIDES          2     /* 0: left, 1: right */
 
 struct sl_row {
     int v;            /* image row */
@@ -44,7 +48,7 @@ struct sl_row {
 struct sl_candidate {
     float s, t;
     float contrast; /* step from the brighter flank, grey levels */
-    float noise;    /* of the row */
+    float noise;    /* of the row, grey levels */
     float quality;  /* 0..1, from contrast and sharpness beside noise */
     float u;        /* image column of its middle */
     int16_t row;
@@ -106,6 +110,7 @@ struct sl_detector {
     struct sl_prior priors[SL_PRIORS];
     bool tracking;        /* `track` and its prior hold */
     int unseen;           /* frames since a lane was found */
+    int unasked;          /* frames since other places were searched */
     struct sl_road track; /* the lane last found */
 
     bool found; /* `road` holds this frame's lane */
@@ -135,6 +140,10 @@ double sl_road_centre(const struct sl_road *road, double x, double *slope);
 /* road.c: where a boundary lies at x: side 0 left, 1 right. */
 double sl_road_side(const struct sl_road *road, int side, double x);
 
+/* road.c: a prior from means and sigmas. */
+void sl_prior_set(struct sl_prior *prior, const double mean[SL_PARAMETERS],
+                  const double sigma[SL_PARAMETERS], double price);
+
 /* road.c: improves `road` from points: up to `count` candidate indices with
  * their sides, under the prior, in `steps` Gauss-Newton steps. */
 struct sl_assigned {
@@ -156,5 +165,29 @@ bool sl_road_refine(const struct sl_detector *d, const struct sl_prior *prior, i
  * `stride`th row; sides are scaled to all rows, counts are not. */
 void sl_road_score(const struct sl_detector *d, const struct sl_prior *prior,
                    const struct sl_road *road, int stride, struct sl_support *support);
+
+/* What a search has found so far. */
+struct sl_found {
+    struct sl_road road;
+    struct sl_support support;
+    double score; /* -INFINITY: nothing yet */
+};
+
+/* search.c: looks for the lane under one prior (SL_PRIOR_*); keeps in `found`
+ * what scores better than what is there. */
+void sl_search(const struct sl_detector *d, int kind, struct sl_found *found);
+
+/* search.c: both boundaries are beyond doubt; other priors need not be asked. */
+bool sl_search_is_clear(const struct sl_detector *d, const struct sl_found *found);
+
+/* result.c: which boundaries lie on paint. */
+void sl_result_seen(const struct sl_support *support, int rows, bool seen[SL_SIDES]);
+
+/* result.c: fits the near part of `road` again, into `near`. */
+void sl_result_fit_near(struct sl_detector *d);
+
+/* result.c: fills in everything but identity and times. */
+void sl_result_fill(const struct sl_detector *d, const struct sl_support *support,
+                    const bool seen[SL_SIDES], struct sl_detection *out);
 
 #endif

@@ -41,6 +41,16 @@ double sl_road_side(const struct sl_road *road, int side, double x)
     return side == 0 ? y + half : y - half;
 }
 
+void sl_prior_set(struct sl_prior *prior, const double mean[SL_PARAMETERS],
+                  const double sigma[SL_PARAMETERS], double price)
+{
+    prior->price = price;
+    for (int i = 0; i < SL_PARAMETERS; i++) {
+        prior->mean[i] = mean[i];
+        prior->weight[i] = 1.0 / (sigma[i] * sigma[i]);
+    }
+}
+
 struct equations {
     double a[SL_PARAMETERS][SL_PARAMETERS]; /* lower triangle */
     double b[SL_PARAMETERS];

@@ -25,13 +25,17 @@
 /* The flanks begin this share of the paint's width beside it, so that paint of
  * up to twice the expected width does not fill them. */
 #define FLANK_GAP 0.5
-/* Unevenness of markings and road, as a share of the lane's width. */
-#define WIDEST      2.6f
-#define NARROWEST   0.25f
-#define EDGE_SHARE  0.2f
-#define RELATIVE    0.3f
-#define PAINT_SIGMA 0.003
+/* Paint may be so much wider or narrower than expected. */
+#define WIDEST    2.6f
+#define NARROWEST 0.25f
+/* An edge's sharpness is looked at over this share of the paint's width. */
+#define EDGE_SHARE 0.2f
+/* How much of the picture's usual contrast a marking must have to count half. */
+#define RELATIVE 0.3f
+/* Candidates are uncertain by pixels, across the line, and by the unevenness of
+ * markings and road, as a share of the lane's width. */
 #define PIXEL_SIGMA 0.8
+#define PAINT_SIGMA 0.003
 /* What a cubic leaves of real roads, which change their curvature: grows with
  * the distance in lane widths, squared. */
 #define MODEL_SIGMA 0.00005
@@ -75,7 +79,7 @@ static void tabulate(struct sl_detector *d, struct sl_row *row, int v)
     for (int i = 0; i < SL_ROW_NODES; i++)
         if (fabsf(row->node_s[i] - row->s) > 0.005f * row->s)
             row->flat = false;
-    row->marking_px = (float)(d->config.marking_width_m * s / h / per_px);
+    row->marking_px = (float)fmin(d->config.marking_width_m * s / h / per_px, SL_ROW_PAD);
     double paint = PAINT_SIGMA * d->config.lane_width_m * s / h;
     double pixel = PIXEL_SIGMA * per_px;
     double ahead = h / (s * d->config.lane_width_m);
@@ -115,7 +119,8 @@ void sl_rows_prepare(struct sl_detector *d)
 }
 
 /* One row's brightness, 0..510. */
-static int brightness(const struct sl_frame_info *info, const uint8_t *pixels, int v, uint16_t *out)
+static void brightness(const struct sl_frame_info *info, const uint8_t *pixels, int v,
+                       uint16_t *out)
 {
     int width = (int)info->width_px;
     const uint8_t *p =
@@ -124,7 +129,7 @@ static int brightness(const struct sl_frame_info *info, const uint8_t *pixels, i
     case SL_FORMAT_GRAY8:
         for (int u = 0; u < width; u++)
             out[u] = p[u];
-        return 0;
+        return;
     case SL_FORMAT_NV12: {
         const uint8_t *c =
             pixels + info->planes[1].offset_bytes + (size_t)(v / 2) * info->planes[1].stride_bytes;
@@ -134,7 +139,7 @@ static int brightness(const struct sl_frame_info *info, const uint8_t *pixels, i
             out[u] = (uint16_t)(p[u] + lack);
             out[u + 1] = (uint16_t)(p[u + 1] + lack);
         }
-        return 0;
+        return;
     }
     case SL_FORMAT_YUYV:
         for (int u = 0; u + 1 < width; u += 2) {
@@ -143,7 +148,7 @@ static int brightness(const struct sl_frame_info *info, const uint8_t *pixels, i
             out[u] = (uint16_t)(p[2 * u] + lack);
             out[u + 1] = (uint16_t)(p[2 * u + 2] + lack);
         }
-        return 0;
+        return;
     case SL_FORMAT_BGR24:
     case SL_FORMAT_BGRA: {
         int step = info->fourcc == SL_FORMAT_BGR24 ? 3 : 4;
@@ -153,10 +158,8 @@ static int brightness(const struct sl_frame_info *info, const uint8_t *pixels, i
             int lack = (43 * p[2] + 85 * p[1] - 128 * p[0]) >> 8;
             out[u] = (uint16_t)(luma + (lack > 0 ? lack : 0));
         }
-        return 0;
+        return;
     }
-    default:
-        return -ENOTSUP;
     }
 }
 
@@ -261,7 +264,7 @@ static void scan_row(struct sl_detector *d, int index, int m)
     /* Box at u: [u, u+m); flanks [u-reach, u-gap) and [u+reach, u+reach+m). */
     int first = -m / 2;
     int last = width - 1 - m / 2;
-    uint32_t rough = 0; /* at most 510 grey levels, 200 columns a box, 8192 boxes: fits */
+    uint32_t rough = 0; /* at most 510 grey levels, 350 columns a box, 8192 boxes: fits */
     for (int u = first; u <= last; u++) {
         int32_t box = sums[u + m] - sums[u];
         int32_t left = sums[u - gap] - sums[u - reach];
@@ -352,13 +355,19 @@ static void rate(struct sl_detector *d)
     }
 }
 
+static bool is_readable(uint32_t fourcc)
+{
+    return fourcc == SL_FORMAT_GRAY8 || fourcc == SL_FORMAT_NV12 || fourcc == SL_FORMAT_YUYV ||
+           fourcc == SL_FORMAT_BGR24 || fourcc == SL_FORMAT_BGRA;
+}
+
 int sl_rows_scan(struct sl_detector *d, const struct sl_frame_info *info, const uint8_t *pixels)
 {
+    if (!is_readable(info->fourcc))
+        return -ENOTSUP;
     d->candidate_count = 0;
     for (int i = 0; i < d->row_count; i++) {
-        int rc = brightness(info, pixels, d->rows[i].v, d->line + SL_ROW_PAD);
-        if (rc)
-            return rc;
+        brightness(info, pixels, d->rows[i].v, d->line + SL_ROW_PAD);
         struct sl_row *row = &d->rows[i];
         row->first = (uint16_t)d->candidate_count;
         row->count = 0;

@@ -41,8 +41,8 @@ static double read_floor(const struct sl_frame_info *info, const uint8_t *pixels
     uint64_t begin = sl_clock_now_ns();
     uint64_t sum = 0;
     for (uint32_t v = info->height_px * 2 / 5; v < info->height_px; v++) {
-        const uint8_t *p = pixels + info->planes[0].offset_bytes +
-                           (size_t)v * info->planes[0].stride_bytes;
+        const uint8_t *p =
+            pixels + info->planes[0].offset_bytes + (size_t)v * info->planes[0].stride_bytes;
         for (uint32_t u = 0; u + 8 <= info->width_px; u += 8) {
             uint64_t word;
             memcpy(&word, p + u, sizeof word);
@@ -72,11 +72,19 @@ static void bench_painted(struct sl_detector *d, int track, size_t frames)
     struct sl_frame_info info[SCENES];
     for (int i = 0; i < SCENES; i++) {
         struct paint_scene scene = paint_usual;
-        scene.offset_m = 0.1 * i - 0.4;
-        scene.curvature_1pm = (i % 3 - 1) * 0.01;
-        scene.dashed_right = i % 2;
         scene.noise = 4 + 4 * i;
-        scene.second_lane = i > 4;
+        scene.dashed_right = true;
+        scene.second_lane = true;
+        if (track) {
+            /* A drive: there and back again, a little a frame. */
+            scene.offset_m = 0.02 * (i < SCENES / 2 ? i : SCENES - 1 - i);
+            scene.noise = 12;
+        } else {
+            scene.offset_m = 0.1 * i - 0.4;
+            scene.curvature_1pm = (i % 3 - 1) * 0.01;
+            scene.dashed_right = i % 2;
+            scene.second_lane = i > 4;
+        }
         memory[i] = malloc(size);
         if (!memory[i])
             abort();

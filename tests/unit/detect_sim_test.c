@@ -203,7 +203,7 @@ static void no_markings(void **state)
             /* Beyond the track's corner, turned away from it. */
             struct sl_detection d = look(sim, max[0] + 60 + 5 * i, max[1] + 60, 0.1 * i);
             frames++;
-            believed += d.state != SL_LANE_LOST && d.confidence > 0.3f; if(d.state) print_message("  st %u conf %.2f %.2f %.2f off %.2f w %.2f c %.3f\n",d.state,d.confidence,d.left.confidence,d.right.confidence,d.lateral_offset_m,d.lane_width_m,d.curvature_1pm);
+            believed += d.state != SL_LANE_LOST && d.confidence > 0.3f;
         }
         sl_sim_destroy(sim);
     }

@@ -42,7 +42,7 @@ static uint32_t texel(double grey, double cb, double cr)
 static float lattice(uint64_t seed, int x, int y, int period)
 {
     int wrapped = ((x % period) + period) % period;
-    uint64_t h = sl_random_mix(seed ^ sl_random_mix((uint64_t)(wrapped * 65536 + y)));
+    uint64_t h = sl_random_mix(seed ^ sl_random_mix((uint64_t)wrapped * 65536 + (uint64_t)y));
     return (float)(h >> 40) * (1.0f / 8388608.0f) - 1.0f;
 }
 

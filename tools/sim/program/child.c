@@ -25,9 +25,9 @@ int sl_child_start(struct sl_child *child, const char *const *arguments, struct 
     for (; *arguments != NULL && count < ARGUMENTS_MAX - 1; arguments++)
         argv[count++] = *arguments;
 
-    if (sl_cli_program_dir(child->path, sizeof child->path - 16) != 0)
+    if (sl_cli_program_dir(child->path, sizeof child->path - sizeof "/skylane-run") != 0)
         return sl_error_set(err, -ENOENT, "cannot tell where skylane-run is installed");
-    strcat(child->path, "/skylane-run");
+    memcpy(child->path + strlen(child->path), "/skylane-run", sizeof "/skylane-run");
     if (access(child->path, X_OK) != 0)
         return sl_error_set(err, -ENOENT,
                             "%s is missing; build it (tools/build) or install skylane whole",

@@ -8,8 +8,8 @@
 #include "rt/error.h"
 
 struct sl_child {
-    pid_t pid;       /* 0: none */
-    int report_fd;   /* where its report arrives */
+    pid_t pid;     /* 0: none */
+    int report_fd; /* where its report arrives */
     char path[4096];
 };
 

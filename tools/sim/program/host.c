@@ -227,14 +227,13 @@ static void run_realtime(struct sl_host *host)
     uint64_t k = 0;
     while (!over(host, k)) {
         uint64_t exposed_ns = host->begin_ns + k * host->period_ns;
-        uint64_t now = sl_clock_sleep_until_ns(exposed_ns);
+        sl_clock_sleep_until_ns(exposed_ns);
         obey_actions(host);
         advance(host, exposed_ns);
         publish_frame(host, exposed_ns);
         /* A picture that took longer than a period costs the next ones: the
          * newest matters, not all. */
-        now = sl_clock_now_ns();
-        uint64_t due = (now - host->begin_ns) / host->period_ns;
+        uint64_t due = (sl_clock_now_ns() - host->begin_ns) / host->period_ns;
         if (due > k) {
             pthread_mutex_lock(&host->lock);
             host->status.late_frames += due - k;

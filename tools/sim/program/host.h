@@ -25,10 +25,10 @@ struct sl_host;
 
 /* What is shown while it runs. */
 struct sl_host_status {
-    double seconds;          /* simulated so far */
+    double seconds; /* simulated so far */
     uint64_t frames;
-    uint64_t late_frames;    /* the machine was too slow to draw in time */
-    struct sl_truth truth;   /* of the newest frame */
+    uint64_t late_frames;  /* the machine was too slow to draw in time */
+    struct sl_truth truth; /* of the newest frame */
     struct sl_tracking_score score;
 };
 

@@ -1,0 +1,234 @@
+/* From the road that was found to what the vehicle is told. */
+#include <math.h>
+#include <string.h>
+
+#include "app/detect/detector.h"
+
+/* The near part that gives the pose, in lane widths; from which share of it on
+ * the drawn boundaries go over into the whole road's. */
+#define NEAR_WIDTHS     3.5
+#define NEAR_BLEND      0.6
+#define NEAR_STEPS      4
+#define NEAR_GATE_FIRST 8.0
+
+#define ONE_LINE_SHARE 0.7f  /* one boundary is often right where the other is not */
+#define STRANGE        0.06f /* confidence lost for each unit of a road's cost, up to so many */
+#define STRANGEST      6.0f
+
+/* Roads bend differently near and far, which one cubic follows only so well,
+ * and what is far weighs much in its choice. The pose is that of the near part:
+ * fitted again to it alone, starting from the whole. */
+void sl_result_fit_near(struct sl_detector *d)
+{
+    const double w = d->config.lane_width_m;
+    const double sigma[SL_PARAMETERS] = {
+        [SL_C0] = 0.1 * w,       [SL_C1] = 0.1,         [SL_C2] = 0.3 / w,
+        [SL_C3] = 0.3 / (w * w), [SL_WIDTH] = 0.02 * w, [SL_PITCH] = 0.25 * SL_PITCH_SIGMA,
+    };
+    struct sl_prior prior;
+    sl_prior_set(&prior, d->road.p, sigma, 0);
+    d->near_end_m = NEAR_WIDTHS * w;
+    int rows = 0;
+    while (rows < d->row_count && d->camera.c.height_m < d->rows[rows].s * d->near_end_m)
+        rows++;
+    d->near = d->road;
+    if (!sl_road_refine(d, &prior, rows, NEAR_STEPS, 1, NEAR_GATE_FIRST, SL_GATE_LAST, &d->near,
+                        NULL))
+        d->near = d->road;
+    /* Drawn as one: the far part is seen with the same pitch. */
+    d->near.p[SL_PITCH] = d->road.p[SL_PITCH];
+}
+
+/* A boundary as found: the near fit, going over into the whole's. */
+static double side_at(const struct sl_detector *d, int side, double x)
+{
+    double far = x / d->near_end_m;
+    double part = far < NEAR_BLEND ? 0 : far > 1 ? 1 : (far - NEAR_BLEND) / (1 - NEAR_BLEND);
+    part *= part * (3 - 2 * part);
+    double y = 0;
+    if (part < 1)
+        y += (1 - part) * sl_road_side(&d->near, side, x);
+    if (part > 0)
+        y += part * sl_road_side(&d->road, side, x);
+    return y;
+}
+
+/* Whether a boundary lies on paint: on clearly more candidates than would fall
+ * there if they were strewn at random, which is how much a picture without
+ * any meaning offers (A. Desolneux, L. Moisan, J.-M. Morel, "Meaningful
+ * alignments", IJCV 40(1), 2000). `sigmas` and `more`: by how much. */
+static bool line_seen(const struct sl_support *s, int side, int rows, float sigmas, float more)
+{
+    float least = fmaxf(5.0f, 0.07f * (float)rows);
+    float chance = s->chance[side];
+    return s->inliers[side] >= least && s->inliers[side] > chance + sigmas * sqrtf(chance) + more;
+}
+
+/* The first boundary has been searched for among many, and must stand out; the
+ * second then only has to be where it should. */
+void sl_result_seen(const struct sl_support *s, int rows, bool seen[SL_SIDES])
+{
+    bool any = line_seen(s, 0, rows, 4, 2) || line_seen(s, 1, rows, 4, 2);
+    for (int k = 0; k < SL_SIDES; k++)
+        seen[k] = any && line_seen(s, k, rows, 3, 1);
+}
+
+/* The camera as this frame's pitch has it. */
+static struct sl_camera_model pitched_camera(const struct sl_detector *d)
+{
+    struct sl_camera_model m = d->camera;
+    double c = cos(d->road.p[SL_PITCH]), s = sin(d->road.p[SL_PITCH]);
+    for (int k = 0; k < 3; k++) {
+        double x = d->camera.rotation[0][k], z = d->camera.rotation[2][k];
+        m.rotation[0][k] = c * x + s * z;
+        m.rotation[2][k] = -s * x + c * z;
+    }
+    return m;
+}
+
+static bool side_pixel(const struct sl_detector *d, const struct sl_camera_model *m, int side,
+                       double x, double *u, double *v)
+{
+    double y = side_at(d, side, x);
+    return sl_camera_to_image(m, x + m->c.forward_m, y + m->c.left_m, u, v);
+}
+
+static bool column_at(const struct sl_detector *d, const struct sl_camera_model *m, int side,
+                      double row_px, double *u_px)
+{
+    /* On a line, rows fall with 1/x nearly linearly: a secant search in 1/x. */
+    double h = m->c.height_m;
+    double horizon = sl_camera_horizon_px(m);
+    double s0 = (row_px - horizon) / m->c.fy_px;
+    if (s0 < 0.004)
+        s0 = 0.004;
+    double s1 = s0 * 1.02;
+    double u, v0, v1;
+    if (!side_pixel(d, m, side, h / s0, &u, &v0))
+        return false;
+    for (int i = 0; i < 8; i++) {
+        if (!side_pixel(d, m, side, h / s1, &u, &v1))
+            return false;
+        if (fabs(v1 - row_px) < 0.01)
+            break;
+        double slope = (v1 - v0) / (s1 - s0);
+        if (!(fabs(slope) > 1e-6))
+            return false;
+        double next = s1 - (v1 - row_px) / slope;
+        if (!isfinite(next))
+            return false;
+        s0 = s1;
+        v0 = v1;
+        s1 = next < 0.5 * s1 ? 0.5 * s1 : next > 2 * s1 ? 2 * s1 : next;
+        if (s1 < 0.002)
+            return false;
+    }
+    if (fabs(v1 - row_px) > 0.5)
+        return false;
+    *u_px = u;
+    return true;
+}
+
+bool sl_detector_column(const struct sl_detector *d, int side, double row_px, double *u_px)
+{
+    if (!d->found)
+        return false;
+    struct sl_camera_model m = pitched_camera(d);
+    return column_at(d, &m, side, row_px, u_px) && *u_px > -4.0 * d->width_px &&
+           *u_px < 5.0 * d->width_px;
+}
+
+/* The cubic through four points of a boundary, moved to the rear axle. */
+static void line_polynomial(const struct sl_detector *d, int side, double far_m, float poly[4])
+{
+    double x[4], y[4];
+    for (int i = 0; i < 4; i++) {
+        x[i] = far_m * i / 3.0 + d->camera.c.forward_m;
+        y[i] = sl_road_side(&d->near, side, x[i] - d->camera.c.forward_m) + d->camera.c.left_m;
+    }
+    /* Newton's divided differences, expanded. */
+    for (int k = 1; k < 4; k++)
+        for (int i = 3; i >= k; i--)
+            y[i] = (y[i] - y[i - 1]) / (x[i] - x[i - k]);
+    double c[4] = {y[3], 0, 0, 0};
+    for (int i = 2; i >= 0; i--) {
+        for (int k = 3; k > 0; k--)
+            c[k] = c[k - 1] - x[i] * c[k];
+        c[0] = y[i] - x[i] * c[0];
+    }
+    for (int k = 0; k < 4; k++)
+        poly[k] = (float)c[k];
+}
+
+static void fill_line(const struct sl_detector *d, const struct sl_camera_model *m, int side,
+                      bool seen, float confidence, struct sl_lane_line *line)
+{
+    double near_s = d->rows[0].s + d->road.p[SL_PITCH];
+    double far_s = d->rows[d->row_count - 1].s + d->road.p[SL_PITCH];
+    double h = m->c.height_m;
+    double near_m = h / fmax(near_s, 0.01);
+    double far_m = fmin(h / fmax(far_s, 0.01), d->near_end_m);
+    if (near_m > far_m)
+        near_m = far_m;
+    line->seen = seen;
+    line->confidence = confidence;
+    line->x_min_m = (float)(near_m + m->c.forward_m);
+    line->x_max_m = (float)(far_m + m->c.forward_m);
+    line_polynomial(d, side, far_m, line->poly);
+    double from = d->height_px - 1.0;
+    double to = d->rows[d->row_count - 1].v;
+    line->point_count = 0;
+    for (int i = 0; i < SL_LANE_POINTS_MAX; i++) {
+        double v = from + (to - from) * i / (SL_LANE_POINTS_MAX - 1);
+        double u;
+        if (!column_at(d, m, side, v, &u) || u < -4.0 * d->width_px || u > 5.0 * d->width_px)
+            continue;
+        line->points_px[line->point_count][0] = (float)u;
+        line->points_px[line->point_count][1] = (float)v;
+        line->point_count++;
+    }
+}
+
+static float side_confidence(const struct sl_support *s, int side)
+{
+    if (s->inliers[side] < 1)
+        return 0;
+    float filled = s->inliers[side] / fmaxf(s->visible[side], 1.0f);
+    float spread = s->squares[side] / s->inliers[side];
+    float x = 4.0f * filled + 2.0f * s->span[side] - 0.5f * spread - 1.2f;
+    return 1.0f / (1.0f + expf(-x));
+}
+
+void sl_result_fill(const struct sl_detector *d, const struct sl_support *support,
+                    const bool seen[SL_SIDES], struct sl_detection *out)
+{
+    const struct sl_road *road = &d->near;
+    float side[SL_SIDES];
+    for (int k = 0; k < SL_SIDES; k++)
+        side[k] = side_confidence(support, k);
+    /* The stranger the road, the likelier that it is none. */
+    const float plain = expf(-STRANGE * fminf((float)support->cost, STRANGEST));
+    if (seen[0] && seen[1]) {
+        out->state = SL_LANE_TWO_LINES;
+        out->confidence = fminf(side[0], side[1]) * plain;
+    } else {
+        out->state = SL_LANE_ONE_LINE;
+        out->confidence = ONE_LINE_SHARE * (seen[0] ? side[0] : side[1]) * plain;
+        for (int k = 0; k < SL_SIDES; k++)
+            if (!seen[k])
+                side[k] = out->confidence;
+    }
+    double slope;
+    double back = -d->camera.c.forward_m;
+    double y = sl_road_centre(road, back, &slope) + d->camera.c.left_m;
+    double bend = road->p[SL_C2] + back * road->p[SL_C3];
+    double across = 1.0 + slope * slope;
+    out->lateral_offset_m = (float)(-y / sqrt(across));
+    out->heading_error_rad = (float)-atan(slope);
+    out->curvature_1pm = (float)(bend / (across * sqrt(across)));
+    out->curvature_rate_1pm2 = (float)road->p[SL_C3];
+    out->lane_width_m = (float)road->p[SL_WIDTH];
+    struct sl_camera_model m = pitched_camera(d);
+    fill_line(d, &m, 0, seen[0], side[0], &out->left);
+    fill_line(d, &m, 1, seen[1], side[1], &out->right);
+}
