@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -12,16 +13,13 @@
 #include "rt/clock.h"
 
 #define DEFAULT_STACK ((size_t)256 << 10)
-/* Left untouched at the stack's low end: frames that are live while touching,
- * thread-local storage and the guard page. */
+/* Left untouched at the stack's low end, for what runs while touching. */
 #define STACK_MARGIN ((size_t)32 << 10)
 
 struct start {
     void *(*main)(void *);
     void *argument;
-    size_t touch_bytes;
     char name[16];
-    pthread_barrier_t copied;
 };
 
 /* Writes to every page of the stack from here down to `lowest`, so that later
@@ -37,17 +35,29 @@ __attribute__((noinline)) static void touch_stack(uintptr_t lowest)
     page[1] = 0; /* keeps the call from becoming a jump */
 }
 
+/* All of the calling thread's stack but the margin. Its low end is asked for:
+ * the C library and sanitizers keep parts of what was asked as stack. */
+static void touch_own_stack(void)
+{
+    pthread_attr_t attr;
+    void *low = NULL;
+    size_t size = 0, guard = 0;
+    if (pthread_getattr_np(pthread_self(), &attr) != 0)
+        return;
+    pthread_attr_getstack(&attr, &low, &size);
+    pthread_attr_getguardsize(&attr, &guard);
+    pthread_attr_destroy(&attr);
+    if (size > guard + STACK_MARGIN)
+        touch_stack((uintptr_t)low + guard + STACK_MARGIN);
+}
+
 static void *thread_main(void *argument)
 {
-    struct start *start = argument;
-    struct start copy = {
-        .main = start->main, .argument = start->argument, .touch_bytes = start->touch_bytes};
-    pthread_setname_np(pthread_self(), start->name);
-    pthread_barrier_wait(&start->copied);
-    char here;
-    if (copy.touch_bytes > 0)
-        touch_stack((uintptr_t)&here - copy.touch_bytes);
-    return copy.main(copy.argument);
+    struct start start = *(struct start *)argument;
+    free(argument);
+    pthread_setname_np(pthread_self(), start.name);
+    touch_own_stack();
+    return start.main(start.argument);
 }
 
 static int create(struct sl_thread *thread, const struct sl_thread_config *config,
@@ -57,7 +67,6 @@ static int create(struct sl_thread *thread, const struct sl_thread_config *confi
     pthread_attr_init(&attr);
     size_t stack = config->stack_bytes == 0 ? DEFAULT_STACK : config->stack_bytes;
     int rc = pthread_attr_setstacksize(&attr, stack);
-    start->touch_bytes = stack > STACK_MARGIN ? stack - STACK_MARGIN : 0;
     if (rc == 0 && config->cpu >= 0) {
         cpu_set_t set;
         CPU_ZERO(&set);
@@ -101,22 +110,22 @@ int sl_thread_start(struct sl_thread *thread, const struct sl_thread_config *con
                             "thread %s is to stay on core %d, but this machine has %ld cores "
                             "(counted from 0); see [realtime] in the settings",
                             config->name, config->cpu, sysconf(_SC_NPROCESSORS_CONF));
-    struct start start = {.main = main, .argument = argument};
-    snprintf(start.name, sizeof start.name, "%s", config->name);
-    pthread_barrier_init(&start.copied, NULL, 2);
+    struct start *start = calloc(1, sizeof *start); /* the thread frees it */
+    if (start == NULL)
+        return sl_error_set(err, -EAGAIN, "no memory for thread %s", config->name);
+    start->main = main;
+    start->argument = argument;
+    snprintf(start->name, sizeof start->name, "%s", config->name);
     raise_rtprio_limit();
-    int rc = create(thread, config, &start, config->priority);
+    int rc = create(thread, config, start, config->priority);
     thread->fifo = rc == 0 && config->priority > 0;
     if (rc == EPERM)
-        rc = create(thread, config, &start, 0);
-    if (rc == 0) {
-        thread->running = true;
-        pthread_barrier_wait(&start.copied);
-    }
-    pthread_barrier_destroy(&start.copied);
-    if (rc != 0)
-        return sl_error_set(err, -rc, "cannot start thread %s: %s", config->name, strerror(rc));
-    return 0;
+        rc = create(thread, config, start, 0);
+    thread->running = rc == 0;
+    if (rc == 0)
+        return 0;
+    free(start);
+    return sl_error_set(err, -rc, "cannot start thread %s: %s", config->name, strerror(rc));
 }
 
 void sl_thread_join(struct sl_thread *thread)

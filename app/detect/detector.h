@@ -155,11 +155,9 @@ bool sl_road_fit(const struct sl_detector *d, const struct sl_prior *prior,
 
 /* road.c: the same from all candidates of every `stride`th of the first `rows`
  * rows, reweighted in each step by how well they agree (`gate` and `gate_end`:
- * in sigmas, first and last). `variance`, if given, gets the diagonal of the
- * inverse information matrix. */
+ * in sigmas, first and last). */
 bool sl_road_refine(const struct sl_detector *d, const struct sl_prior *prior, int rows, int steps,
-                    int stride, double gate, double gate_end, struct sl_road *road,
-                    double variance[SL_PARAMETERS]);
+                    int stride, double gate, double gate_end, struct sl_road *road);
 
 /* road.c: how much of the picture speaks for this road. Looks at every
  * `stride`th row; sides are scaled to all rows, counts are not. */

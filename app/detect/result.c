@@ -32,8 +32,7 @@ void sl_result_fit_near(struct sl_detector *d)
     while (rows < d->row_count && d->camera.c.height_m < d->rows[rows].s * d->near_end_m)
         rows++;
     d->near = d->road;
-    if (!sl_road_refine(d, &prior, rows, NEAR_STEPS, 1, NEAR_GATE_FIRST, SL_GATE_LAST, &d->near,
-                        NULL))
+    if (!sl_road_refine(d, &prior, rows, NEAR_STEPS, 1, NEAR_GATE_FIRST, SL_GATE_LAST, &d->near))
         d->near = d->road;
     /* Drawn as one: the far part is seen with the same pitch. */
     d->near.p[SL_PITCH] = d->road.p[SL_PITCH];

@@ -279,8 +279,7 @@ static void derivatives(const struct quick_road *q, const struct crossing *at, f
 }
 
 bool sl_road_refine(const struct sl_detector *d, const struct sl_prior *prior, int rows, int steps,
-                    int stride, double gate, double gate_end, struct sl_road *road,
-                    double variance[SL_PARAMETERS])
+                    int stride, double gate, double gate_end, struct sl_road *road)
 {
     struct equations e;
     for (int n = 0; n < steps; n++) {
@@ -319,15 +318,6 @@ bool sl_road_refine(const struct sl_detector *d, const struct sl_prior *prior, i
         }
         if (!step(&e, road))
             return false;
-    }
-    if (variance) {
-        /* The decomposition of the last step is in e.a. */
-        for (int i = 0; i < SL_PARAMETERS; i++) {
-            double unit[SL_PARAMETERS] = {0}, column[SL_PARAMETERS];
-            unit[i] = 1;
-            substitute(e.a, unit, column);
-            variance[i] = column[i];
-        }
     }
     return true;
 }

@@ -216,7 +216,7 @@ void sl_search(const struct sl_detector *d, int kind, struct sl_found *found)
     for (int i = 0; i < count; i++) {
         struct sl_support support;
         if (!sl_road_refine(d, &d->priors[kind], d->row_count, ROUGH_STEPS, 2, GATE_FIRST,
-                            GATE_MIDDLE, &best[i].road, NULL) ||
+                            GATE_MIDDLE, &best[i].road) ||
             !is_ego(d, &best[i].road))
             continue;
         sl_road_score(d, &d->priors[kind], &best[i].road, 1, &support);
@@ -229,7 +229,7 @@ void sl_search(const struct sl_detector *d, int kind, struct sl_found *found)
     struct sl_road road = best[leader].road;
     struct sl_support support;
     if (!sl_road_refine(d, &d->priors[kind], d->row_count, FINE_STEPS, 1, GATE_MIDDLE, SL_GATE_LAST,
-                        &road, NULL) ||
+                        &road) ||
         !is_ego(d, &road))
         return;
     sl_road_score(d, &d->priors[kind], &road, 1, &support);
