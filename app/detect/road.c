@@ -131,7 +131,7 @@ static bool decompose(double a[SL_PARAMETERS][SL_PARAMETERS])
 static void substitute(const double a[SL_PARAMETERS][SL_PARAMETERS], const double b[SL_PARAMETERS],
                        double x[SL_PARAMETERS])
 {
-    double z[SL_PARAMETERS];
+    double z[SL_PARAMETERS] = {0};
     for (int i = 0; i < SL_PARAMETERS; i++) {
         double sum = b[i];
         for (int k = 0; k < i; k++)

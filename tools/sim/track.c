@@ -206,7 +206,7 @@ static int lay_out(struct sl_track *t, const char *path, struct sl_error *err)
 {
     struct sl_track_file *f = &t->file;
     size_t piece_count = 0;
-    struct piece *pieces = calloc(3 * f->section_count, sizeof *pieces);
+    struct piece *pieces = calloc(3 * f->section_count + 1, sizeof *pieces);
     t->sections = calloc(f->section_count, sizeof *t->sections);
     if (pieces == NULL || t->sections == NULL) {
         free(pieces);
