@@ -1,5 +1,6 @@
 #include "rt/cli.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <math.h>
 #include <signal.h>
@@ -24,7 +25,8 @@ unsigned sl_cli_distance(const char *a, const char *b, unsigned limit)
         unsigned diagonal = row[0];
         row[0] = (unsigned)i + 1;
         for (size_t j = 1; j <= columns; j++) {
-            unsigned best = diagonal + (a[i] != b[j - 1]);
+            bool same = tolower((unsigned char)a[i]) == tolower((unsigned char)b[j - 1]);
+            unsigned best = diagonal + (same ? 0 : 1);
             diagonal = row[j];
             if (row[j] + 1 < best)
                 best = row[j] + 1;

@@ -42,7 +42,8 @@ bool sl_cli_stop_wanted(void);
  * siblings are. `path` has room for `size` bytes. 0 or -ENAMETOOLONG. */
 int sl_cli_program_dir(char *path, size_t size);
 
-/* The edit distance between two words, at most `limit`: for suggestions. */
+/* Levenshtein's edit distance between two words, case ignored, at most `limit`:
+ * for suggestions. A `b` of more than 63 bytes is `limit` away. */
 unsigned sl_cli_distance(const char *a, const char *b, unsigned limit);
 
 #endif

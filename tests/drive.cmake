@@ -17,3 +17,7 @@ endif()
 add_test(NAME drives_test
          COMMAND ${CMAKE_SOURCE_DIR}/tests/integration/laps --bin ${CMAKE_BINARY_DIR}/bin ${drives})
 set_tests_properties(drives_test PROPERTIES TIMEOUT 900 PROCESSORS 2)
+
+# What is installed drives as well, from another prefix and with its own files.
+add_test(NAME install_test
+         COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/integration/install_test.sh ${CMAKE_BINARY_DIR})

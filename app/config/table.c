@@ -8,6 +8,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "rt/cli.h"
+
 #define LIVE  true
 #define FIXED false
 
@@ -55,34 +57,7 @@ const struct sl_key *sl_key_find(const char *section, const char *name)
     return NULL;
 }
 
-/* Levenshtein's distance, case ignored. Names longer than any of ours are far
- * from all of them. */
-static size_t edit_distance(const char *a, const char *b)
-{
-    enum { LONGEST = 96 };
-    size_t rows = strlen(a), columns = strlen(b);
-    if (rows > LONGEST || columns > LONGEST)
-        return LONGEST;
-    size_t line[LONGEST + 1];
-    for (size_t j = 0; j <= columns; j++)
-        line[j] = j;
-    for (size_t i = 1; i <= rows; i++) {
-        size_t diagonal = line[0];
-        line[0] = i;
-        for (size_t j = 1; j <= columns; j++) {
-            size_t above = line[j];
-            bool same = tolower((unsigned char)a[i - 1]) == tolower((unsigned char)b[j - 1]);
-            size_t best = diagonal + (same ? 0 : 1);
-            if (above + 1 < best)
-                best = above + 1;
-            if (line[j - 1] + 1 < best)
-                best = line[j - 1] + 1;
-            diagonal = above;
-            line[j] = best;
-        }
-    }
-    return line[columns];
-}
+#define FAR 96 /* from every name that there is */
 
 /* Further than a third of its letters is another word, not a misspelling. */
 static bool near_enough(size_t distance, const char *name)
@@ -96,7 +71,7 @@ static const char *nearest_section(const char *name)
     const char *best = NULL;
     size_t best_distance = 0;
     for (size_t i = 0; i < sl_section_count; i++) {
-        size_t distance = edit_distance(name, sl_sections[i].name);
+        size_t distance = sl_cli_distance(name, sl_sections[i].name, FAR);
         if (best == NULL || distance < best_distance) {
             best = sl_sections[i].name;
             best_distance = distance;
@@ -122,7 +97,7 @@ int sl_key_unknown(const char *section, const char *name, struct sl_error *err)
     for (size_t i = 0; i < sl_key_count; i++) {
         /* A key in the wrong section is as good as one that is misspelt by one
          * letter; both can be wrong at once. */
-        size_t distance = edit_distance(name, sl_keys[i].name);
+        size_t distance = sl_cli_distance(name, sl_keys[i].name, FAR);
         if (strcmp(section, sl_keys[i].section) != 0)
             distance += 1;
         if (best == NULL || distance < best_distance) {

@@ -1,20 +1,20 @@
 /* skylane config: the settings that a program would start with, the check of
  * a file, and the reference. */
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "app/config/settings.h"
+#include "rt/cli.h"
 
-enum {
-    EXIT_MISUSE = 2,
-};
+#define VERB "config"
 
 static void help(FILE *to)
 {
-    fputs("Usage: skylane config [--config FILE] [-o section.key=value]... [--json]\n"
+    fputs("skylane config - print, check and explain the settings\n"
+          "\n"
+          "usage: skylane config [--config FILE] [-o section.key=value]... [--json]\n"
           "       skylane config --check FILE [-o section.key=value]...\n"
           "       skylane config --reference [--markdown]\n"
           "\n"
@@ -30,21 +30,15 @@ static void help(FILE *to)
           "  -h, --help                  this text\n"
           "  -V, --version               the version\n"
           "\n"
-          "Examples:\n"
+          "examples:\n"
           "  skylane config --config board/sim/skylane.ini\n"
           "  skylane config --config my.ini -o control.law=stanley --json\n"
           "  skylane config --check my.ini && skylane run --config my.ini\n"
           "  skylane config > my.ini            begin a file of one's own\n"
           "  skylane config --reference | less\n"
           "\n"
-          "Exit status: 0 done, 1 the settings are not good, 2 wrong usage.\n",
+          "exit status: 0 done, 1 the settings are not good, 2 wrong usage.\n",
           to);
-}
-
-static int misuse(const char *problem, const char *what)
-{
-    fprintf(stderr, "skylane config: %s%s; try skylane config --help\n", problem, what);
-    return EXIT_MISUSE;
 }
 
 /* Output that did not arrive (a full disk, say) is a failure. */
@@ -107,31 +101,28 @@ int main(int argc, char **argv)
             status = finish(EXIT_SUCCESS);
             goto done;
         case 'V':
-            puts("skylane " SL_VERSION);
+            puts("skylane-" VERB " " SL_VERSION);
             status = finish(EXIT_SUCCESS);
             goto done;
-        case ':':
-            status = misuse("a value is missing after ", argv[optind - 1]);
-            goto done;
         default:
-            status = misuse("unknown option ", argv[optind - 1]);
+            status = sl_cli_bad_option(VERB, option, argv, OPTIONS);
             goto done;
         }
     }
     if (optind < argc) {
-        status = misuse("what is this for: ", argv[optind]);
+        status = sl_cli_bad_operand(VERB, argv[optind]);
         goto done;
     }
     if (reference && (path != NULL || check_path != NULL || json || assignment_count > 0)) {
-        status = misuse("--reference goes with --markdown only", "");
+        status = sl_cli_misuse(VERB, "--reference goes with --markdown only");
         goto done;
     }
     if (markdown && !reference) {
-        status = misuse("--markdown goes with --reference", "");
+        status = sl_cli_misuse(VERB, "--markdown goes with --reference");
         goto done;
     }
     if (check_path != NULL && (path != NULL || json)) {
-        status = misuse("--check goes with -o only, and takes the file itself", "");
+        status = sl_cli_misuse(VERB, "--check goes with -o only, and takes the file itself");
         goto done;
     }
     if (reference) {

@@ -1,13 +1,15 @@
 /* skylane-detect: lanes in pictures. */
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "detect_offline.h"
+#include "rt/cli.h"
+
+#define VERB "detect"
 
 static void help(FILE *to)
 {
-    fputs("skylane detect: finds the lane in pictures\n"
+    fputs("skylane detect - find the lane in pictures\n"
           "\n"
           "usage: skylane detect --images DIR|GLOB --calibration FILE [options]\n"
           "\n"
@@ -26,7 +28,7 @@ static void help(FILE *to)
           "examples:\n"
           "  skylane detect --images roads --calibration roads/calibration.json \\\n"
           "      --predictions found.jsonl\n"
-          "  skylane detect --images 'drive/1*.jpg' --calibration board/sim/settings.ini \\\n"
+          "  skylane detect --images 'drive/1*.jpg' --calibration board/sim/skylane.ini \\\n"
           "      --overlay drawn --track\n"
           "\n"
           "exit status: 0, 1 if a picture or output failed, 2 if the options are wrong\n",
@@ -45,11 +47,12 @@ int main(int argc, char **argv)
         {"track", no_argument, NULL, OPT_TRACK},
         {"json", no_argument, NULL, OPT_JSON},
         {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, 'v'},
+        {"version", no_argument, NULL, 'V'},
         {0},
     };
     struct sl_detect_offline offline = {0};
-    for (int option; (option = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
+    opterr = 0;
+    for (int option; (option = getopt_long(argc, argv, ":hV", options, NULL)) != -1;) {
         switch (option) {
         case OPT_IMAGES:
             offline.images = optarg;
@@ -72,23 +75,16 @@ int main(int argc, char **argv)
         case 'h':
             help(stdout);
             return 0;
-        case 'v':
-            puts("skylane detect " SL_VERSION);
+        case 'V':
+            puts("skylane-" VERB " " SL_VERSION);
             return 0;
         default:
-            fputs("Try: skylane detect --help\n", stderr);
-            return 2;
+            return sl_cli_bad_option(VERB, option, argv, options);
         }
     }
-    if (optind < argc) {
-        fprintf(stderr, "skylane detect: unexpected \"%s\". A glob must be quoted.\n",
-                argv[optind]);
-        return 2;
-    }
-    if (!offline.images || !offline.calibration) {
-        fprintf(stderr, "skylane detect: %s is missing. Try: skylane detect --help\n",
-                offline.images ? "--calibration" : "--images");
-        return 2;
-    }
+    if (optind < argc)
+        return sl_cli_misuse(VERB, "unexpected \"%s\"; a glob must be quoted", argv[optind]);
+    if (!offline.images || !offline.calibration)
+        return sl_cli_misuse(VERB, "%s is missing", offline.images ? "--calibration" : "--images");
     return sl_detect_offline(&offline);
 }

@@ -254,7 +254,7 @@ static void misuse(void **state)
     assert_int_equal(run("--help"), 0);
     assert_said("examples:");
     assert_int_equal(run("--version"), 0);
-    assert_said("skylane detect ");
+    assert_said("skylane-detect ");
 }
 
 int main(void)

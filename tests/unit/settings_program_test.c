@@ -51,9 +51,9 @@ static void prints(void **state)
     assert_int_equal(run("--reference --markdown"), 0);
     says("# Settings");
     assert_int_equal(run("--help"), 0);
-    says("Examples:");
+    says("examples:");
     assert_int_equal(run("--version"), 0);
-    says("skylane ");
+    says("skylane-config ");
     /* What it prints is a file that it takes. */
     assert_int_equal(run("> /dev/null"), 0);
     assert_int_equal(
@@ -93,7 +93,7 @@ static void misuse(void **state)
     };
     for (size_t i = 0; i < sizeof WRONG / sizeof WRONG[0]; i++) {
         assert_int_equal(run(WRONG[i]), 2);
-        says("try skylane config --help");
+        says("Try \"skylane config --help\"");
     }
     assert_int_equal(run("> /dev/full"), 1);
     says("cannot write the output");

@@ -73,10 +73,20 @@ struct options {
     bool drive, lockstep, headless, no_noise;
 };
 
-/* Where tracks and settings lie: beside the sources for a build tree, under
- * the prefix for an installation. */
-static const char *const TRACK_DIRS[] = {SL_SOURCE_TRACKS, SL_INSTALL_TRACKS};
-static const char *const BOARD_DIRS[] = {SL_SOURCE_BOARDS, SL_INSTALL_BOARDS};
+/* Where tracks and settings lie: under the prefix of an installation, found
+ * from the program's own folder; else beside the sources of a build tree. */
+static char installed_tracks[4096], installed_boards[4096];
+static const char *const TRACK_DIRS[] = {installed_tracks, SL_SOURCE_TRACKS};
+static const char *const BOARD_DIRS[] = {installed_boards, SL_SOURCE_BOARDS};
+
+static void find_installation(void)
+{
+    char bin[2048];
+    if (sl_cli_program_dir(bin, sizeof bin) != 0)
+        bin[0] = '\0';
+    snprintf(installed_tracks, sizeof installed_tracks, "%s/../share/skylane/tracks", bin);
+    snprintf(installed_boards, sizeof installed_boards, "%s/../share/skylane/board", bin);
+}
 
 /* ---- setting up ---- */
 
@@ -541,6 +551,7 @@ int main(int argc, char **argv)
 {
     struct options o = {
         .track = "city", .seed = 1, .count = 20, .light = SL_SIM_DAY, .rate_hz = 60};
+    find_installation();
     int status = read_options(argc, argv, &o);
     if (status != 0)
         return status < 0 ? SL_EXIT_OK : status;
