@@ -35,13 +35,22 @@ int sl_action_send(const char *action_bus, const char *state_bus, enum sl_action
         .name = state_bus, .type = SL_RECORD_STATE, .min_bytes = sizeof(struct sl_state)};
     /* Not only who answers listens: a simulator does too, at its own pace. */
     const uint64_t linger_ns = 150 * SL_NS_PER_MS;
-    const struct sl_bus_writer_config writer = {.name = action_bus,
-                                                .type = SL_RECORD_ACTION,
-                                                .slot_count = SL_BUS_RECORD_SLOTS,
-                                                .slot_bytes = sizeof(struct sl_action)};
+    struct sl_bus_writer_config writer = {.name = action_bus,
+                                          .type = SL_RECORD_ACTION,
+                                          .slot_count = SL_BUS_RECORD_SLOTS,
+                                          .slot_bytes = sizeof(struct sl_action)};
+    const uint64_t patience = sl_clock_now_ns() + timeout_ms * SL_NS_PER_MS;
     int rc = sl_bus_reader_open(&states, &reader, err);
-    if (rc == 0)
+    if (rc != 0)
+        goto done;
+    while ((rc = sl_bus_writer_open(&actions, &writer, err)) == -EBUSY &&
+           sl_clock_now_ns() < patience)
+        sl_clock_sleep_until_ns(sl_clock_now_ns() + 5 * SL_NS_PER_MS);
+    if (rc == -EBUSY && (kind == SL_ACTION_STOP || kind == SL_ACTION_DISARM)) {
+        /* A sender that hangs must not keep anybody from stopping the vehicle. */
+        writer.take_over = true;
         rc = sl_bus_writer_open(&actions, &writer, err);
+    }
     if (rc != 0)
         goto done;
 

@@ -14,7 +14,8 @@ const char *sl_action_name(uint32_t kind);
 
 /* Sends one request and waits at most `timeout_ms` for its answer on
  * `state_bus`. 0: accepted; -EPERM: refused, `err` says why; -ETIMEDOUT: nobody
- * answered; -EBUSY: another process is sending at the moment. Takes at
+ * answered; -EBUSY: another process has been sending all the time (stop and
+ * disarm then take the bus from it). Takes at
  * least 150 ms, so that other listeners hear it too. Not for real-time threads. */
 int sl_action_send(const char *action_bus, const char *state_bus, enum sl_action_kind kind,
                    unsigned timeout_ms, struct sl_error *err);

@@ -55,13 +55,14 @@
 #include "rt/clock.h"
 #include "rt/frame.h"
 
-#define MAGIC              UINT64_C(0x31305355424c4b53) /* "SKLBUS01" */
-#define LAYOUT_VERSION     1u
-#define PLAIN_PAGE         ((size_t)4096)
-#define HUGE_PAGE          ((size_t)2 << 20)
-#define LOOKUP_INTERVAL_NS (10 * SL_NS_PER_MS)
-#define ALIVE_INTERVAL_NS  (50 * SL_NS_PER_MS)
-#define PATH_BYTES         256
+#define MAGIC                  UINT64_C(0x31305355424c4b53) /* "SKLBUS01" */
+#define LAYOUT_VERSION         1u
+#define PLAIN_PAGE             ((size_t)4096)
+#define HUGE_PAGE              ((size_t)2 << 20)
+#define LOOKUP_INTERVAL_NS     (10 * SL_NS_PER_MS)
+#define LOOKUP_INTERVAL_MAX_NS (80 * SL_NS_PER_MS)
+#define ALIVE_INTERVAL_NS      (50 * SL_NS_PER_MS)
+#define PATH_BYTES             256
 
 /* The name file's whole content. */
 struct name_record {
@@ -72,7 +73,7 @@ struct name_record {
 };
 
 struct ring_header {
-    uint64_t magic;
+    _Atomic uint64_t magic; /* written last: then the rest is there */
     uint32_t layout_version;
     uint32_t type;
     uint64_t instance;
@@ -155,7 +156,10 @@ struct sl_bus_reader {
     uint64_t next_lookup_ns, next_alive_ns;
     uint64_t attached;
     bool holds;
+    uint8_t *scratch; /* min_bytes: a record until it is known to be whole */
     int problem_code;
+    const char *problem_format; /* what `problem` was made from */
+    uint64_t lookup_interval_ns;
     char problem[256];
 };
 
@@ -272,8 +276,15 @@ static int create_mapped(const char *name, const char *part, uint64_t instance, 
     return 0;
 }
 
+static bool is_same_file(const char *path, int fd)
+{
+    struct stat named, opened;
+    return stat(path, &named) == 0 && fstat(fd, &opened) == 0 && named.st_ino == opened.st_ino &&
+           named.st_dev == opened.st_dev;
+}
+
 /* Becomes the one writer: opens the name file and locks it. */
-static int lock_name(struct sl_bus_writer *w, struct sl_error *err)
+static int lock_name(struct sl_bus_writer *w, bool take_over, struct sl_error *err)
 {
     char path[PATH_BYTES];
     int rc = bus_path(path, w->name, NULL, 0);
@@ -297,8 +308,12 @@ static int lock_name(struct sl_bus_writer *w, struct sl_error *err)
             int code = errno;
             struct name_record record = {0};
             ssize_t n = pread(w->name_fd, &record, sizeof record, 0);
+            close(w->name_fd);
+            w->name_fd = -1;
             if (code != EAGAIN && code != EACCES)
                 return sl_error_set(err, -code, "cannot lock %s: %s", path, strerror(code));
+            if (take_over && unlink(path) == 0)
+                continue;
             return sl_error_set(err, -EBUSY,
                                 "bus %s already has a writer, process %d; stop it, or choose "
                                 "another bus name",
@@ -306,9 +321,7 @@ static int lock_name(struct sl_bus_writer *w, struct sl_error *err)
         }
         /* A writer that was closing may have removed the file in between: then
          * the lock is on a file that nobody else can find. */
-        struct stat locked, named;
-        if (fstat(w->name_fd, &locked) == 0 && stat(path, &named) == 0 &&
-            locked.st_ino == named.st_ino && locked.st_dev == named.st_dev)
+        if (is_same_file(path, w->name_fd))
             return 0;
         close(w->name_fd);
         w->name_fd = -1;
@@ -427,7 +440,6 @@ static int map_ring(struct sl_bus_writer *w, const struct sl_bus_writer_config *
     }
     w->slots = (struct slot *)((uint8_t *)w->ring + slots_offset);
 
-    w->ring->magic = MAGIC;
     w->ring->layout_version = LAYOUT_VERSION;
     w->ring->type = config->type;
     w->ring->instance = instance;
@@ -435,10 +447,14 @@ static int map_ring(struct sl_bus_writer *w, const struct sl_bus_writer_config *
     w->ring->slot_bytes = w->slot_bytes;
     w->ring->payload_bytes = w->huge ? w->payload_map_bytes : payload_bytes;
     w->ring->writer_pid = (int32_t)getpid();
+    /* SYNC with the acquire in check_ring(). */
+    atomic_store_explicit(&w->ring->magic, MAGIC, memory_order_release);
     return 0;
 }
 
 /* ---- writer: the relay ---- */
+
+#define RECLAIMING UINT32_C(0x80000000) /* with the pid of who does it */
 
 /* Frees the rows of readers that died without closing. */
 static void reclaim_rows(struct rows *rows)
@@ -450,17 +466,20 @@ static void reclaim_rows(struct rows *rows)
         if (pid == 0)
             continue;
         uint64_t start = atomic_load_explicit(&row->owner_start, memory_order_relaxed);
-        uint64_t now = process_start(pid);
-        if (now != 0 && (start == 0 || start == now))
+        uint64_t now = process_start(pid & ~RECLAIMING);
+        if (now != 0 && (start == 0 || start == now || (pid & RECLAIMING) != 0))
             continue;
-        /* Held until here, so that nobody can claim a row whose hazard is
-         * about to be cleared. */
+        /* Owned first, so that of two who found it only one clears it, and
+         * nobody claims it half cleared. */
+        uint32_t mine = RECLAIMING | (uint32_t)getpid();
+        if (!atomic_compare_exchange_strong_explicit(&row->owner_pid, &pid, mine,
+                                                     memory_order_acquire, memory_order_relaxed))
+            continue;
         atomic_store_explicit(&row->hazard, 0, memory_order_relaxed);
         atomic_store_explicit(&row->waiting, 0, memory_order_relaxed);
         atomic_store_explicit(&row->owner_start, 0, memory_order_relaxed);
         /* SYNC with the acquire in claim_row(). */
-        atomic_compare_exchange_strong_explicit(&row->owner_pid, &pid, 0, memory_order_release,
-                                                memory_order_relaxed);
+        atomic_store_explicit(&row->owner_pid, 0, memory_order_release);
     }
 }
 
@@ -529,7 +548,7 @@ int sl_bus_writer_open(struct sl_bus_writer **writer, const struct sl_bus_writer
     w->name_fd = w->ring_fd = w->rows_fd = w->payload_fd = -1;
 
     uint64_t instance = 0;
-    rc = lock_name(w, err);
+    rc = lock_name(w, config->take_over, err);
     if (rc != 0)
         goto error;
     remove_predecessor(w);
@@ -552,10 +571,6 @@ int sl_bus_writer_open(struct sl_bus_writer **writer, const struct sl_bus_writer
     return 0;
 
 error:
-    if (rc == -EBUSY && w->name_fd >= 0) { /* another's: nothing here is ours to remove */
-        close(w->name_fd);
-        w->name_fd = -1;
-    }
     sl_bus_writer_close(w);
     return rc;
 }
@@ -579,10 +594,10 @@ void sl_bus_writer_close(struct sl_bus_writer *w)
         futex_wake(&w->relay_word, 1);
         pthread_join(w->relay, NULL);
     }
-    if (w->name_fd >= 0) {
+    if (w->name_fd >= 0) { /* locked: it names our own parts by now */
         char path[PATH_BYTES];
-        remove_predecessor(w); /* by now it names our own parts */
-        if (bus_path(path, w->name, NULL, 0) == 0)
+        remove_predecessor(w);
+        if (bus_path(path, w->name, NULL, 0) == 0 && is_same_file(path, w->name_fd))
             unlink(path);
     }
     if (w->huge && w->payloads != NULL)
@@ -741,11 +756,15 @@ static int problem(struct sl_bus_reader *r, int code, const char *format, ...)
 
 static int problem(struct sl_bus_reader *r, int code, const char *format, ...)
 {
+    r->problem_code = code;
+    /* A real-time reader asks again and again: the text is made once. */
+    if (r->problem_format == format)
+        return code;
     va_list args;
     va_start(args, format);
     vsnprintf(r->problem, sizeof r->problem, format, args);
     va_end(args);
-    r->problem_code = code;
+    r->problem_format = format;
     return code;
 }
 
@@ -772,7 +791,6 @@ static void detach(struct sl_bus_reader *r)
     r->ring = NULL;
     r->slots = NULL;
     r->name_fd = -1;
-    r->last_seq = 0;
     r->holds = false;
 }
 
@@ -811,11 +829,41 @@ static int map_file(struct sl_bus_reader *r, const char *part, int flags, int pr
     return 0;
 }
 
+/* Payloads in the writer's memfd. */
+static int map_payloads(struct sl_bus_reader *r, const struct ring_header *ring)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/fd/%d", ring->writer_pid, ring->payload_fd);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return problem(r, -EPIPE, "cannot open the frames of bus %s (%s): %s", r->name, path,
+                       strerror(errno));
+    struct stat st;
+    bool same = fstat(fd, &st) == 0 && st.st_ino == ring->payload_inode &&
+                st.st_dev == ring->payload_device && (uint64_t)st.st_size >= ring->payload_bytes;
+    void *map = same ? mmap(NULL, ring->payload_bytes, PROT_READ, MAP_SHARED | MAP_POPULATE, fd, 0)
+                     : MAP_FAILED;
+    close(fd);
+    if (map == MAP_FAILED)
+        return problem(r, -EPIPE, "the frames of bus %s are gone with their writer", r->name);
+    r->payloads = map;
+    r->payload_map_bytes = ring->payload_bytes;
+    return 0;
+}
+
+/* Looks once at what another process wrote, and keeps a copy of what it then
+ * goes by. */
 static int check_ring(struct sl_bus_reader *r)
 {
-    const struct ring_header *ring = r->ring;
-    const size_t slots_offset = round_up(sizeof *ring, 64);
-    if (r->ring_bytes < sizeof *ring || ring->magic != MAGIC || ring->instance != r->instance)
+    const size_t slots_offset = round_up(sizeof *r->ring, 64);
+    /* SYNC with the release in map_ring(). */
+    if (r->ring_bytes < sizeof *r->ring ||
+        atomic_load_explicit(&r->ring->magic, memory_order_acquire) != MAGIC)
+        return problem(r, -EPIPE, "the writer of bus %s is just starting", r->name);
+    if (atomic_load_explicit(&r->ring->closed, memory_order_acquire) != 0)
+        return problem(r, -EPIPE, "the writer of bus %s closed it", r->name);
+    const struct ring_header copy = *r->ring, *ring = &copy;
+    if (ring->instance != r->instance)
         return problem(r, -EPIPE, "the writer of bus %s is just starting", r->name);
     if (ring->layout_version != LAYOUT_VERSION)
         return problem(r, -EPROTO,
@@ -834,7 +882,8 @@ static int check_ring(struct sl_bus_reader *r)
         ring->slot_bytes > (uint64_t)1 << 31 ||
         slots_offset + ring->slot_count * sizeof(struct slot) > r->ring_bytes ||
         ring->slot_count * ring->slot_bytes > ring->payload_bytes ||
-        (!ring->payloads_in_memfd && ring->payload_offset + ring->payload_bytes > r->ring_bytes))
+        (!ring->payloads_in_memfd && (ring->payload_bytes > r->ring_bytes ||
+                                      ring->payload_offset > r->ring_bytes - ring->payload_bytes)))
         return problem(r, -EPROTO, "the header of bus %s is corrupt; restart its writer", r->name);
     if (ring->slot_bytes < r->min_bytes)
         return problem(r, -EPROTO,
@@ -843,33 +892,10 @@ static int check_ring(struct sl_bus_reader *r)
                        r->name, ring->slot_bytes, r->min_bytes);
     r->slot_count = ring->slot_count;
     r->slot_bytes = ring->slot_bytes;
-    r->slots = (const struct slot *)((const uint8_t *)ring + slots_offset);
-    return 0;
-}
-
-static int map_payloads(struct sl_bus_reader *r)
-{
-    const struct ring_header *ring = r->ring;
-    if (!ring->payloads_in_memfd) {
-        r->payloads = (const uint8_t *)ring + ring->payload_offset;
-        return 0;
-    }
-    char path[64];
-    snprintf(path, sizeof path, "/proc/%d/fd/%d", ring->writer_pid, ring->payload_fd);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return problem(r, -EPIPE, "cannot open the frames of bus %s (%s): %s", r->name, path,
-                       strerror(errno));
-    struct stat st;
-    bool same = fstat(fd, &st) == 0 && st.st_ino == ring->payload_inode &&
-                st.st_dev == ring->payload_device && (uint64_t)st.st_size >= ring->payload_bytes;
-    void *map = same ? mmap(NULL, ring->payload_bytes, PROT_READ, MAP_SHARED | MAP_POPULATE, fd, 0)
-                     : MAP_FAILED;
-    close(fd);
-    if (map == MAP_FAILED)
-        return problem(r, -EPIPE, "the frames of bus %s are gone with their writer", r->name);
-    r->payloads = map;
-    r->payload_map_bytes = ring->payload_bytes;
+    r->slots = (const struct slot *)((const uint8_t *)r->ring + slots_offset);
+    if (ring->payloads_in_memfd)
+        return map_payloads(r, ring);
+    r->payloads = (const uint8_t *)r->ring + ring->payload_offset;
     return 0;
 }
 
@@ -894,6 +920,8 @@ static int claim_row(struct sl_bus_reader *r)
             r->row = row;
             return 0;
         }
+        if (r->realtime)
+            break; /* the writer's own thread will reclaim soon: too slow for here */
         reclaim_rows(r->rows);
     }
     return problem(r, -EUSERS, "bus %s already has %d readers; close some", r->name,
@@ -919,6 +947,8 @@ static int attach(struct sl_bus_reader *r)
     if (!writer_alive(r->name_fd))
         return problem(r, -EPIPE, "the writer of bus %s, process %d, is gone", r->name,
                        name.writer_pid);
+    if (r->instance != name.instance)
+        r->last_seq = 0;
     r->instance = name.instance;
 
     void *ring = NULL, *rows = NULL;
@@ -927,8 +957,6 @@ static int attach(struct sl_bus_reader *r)
     r->ring = ring;
     if (rc == 0)
         rc = check_ring(r);
-    if (rc == 0)
-        rc = map_payloads(r);
     if (rc == 0)
         rc = map_file(r, "rows", O_RDWR, PROT_READ | PROT_WRITE, &rows, &rows_bytes);
     if (rc == 0 && rows_bytes < sizeof(struct rows)) {
@@ -944,6 +972,7 @@ static int attach(struct sl_bus_reader *r)
         return rc;
     r->attached++;
     r->problem_code = 0;
+    r->problem_format = NULL;
     r->problem[0] = '\0';
     r->next_alive_ns = sl_clock_now_ns() + ALIVE_INTERVAL_NS;
     return 0;
@@ -958,16 +987,25 @@ static int ensure_attached(struct sl_bus_reader *r)
     uint64_t now = sl_clock_now_ns();
     if (now < r->next_lookup_ns)
         return r->problem_code;
-    r->next_lookup_ns = now + LOOKUP_INTERVAL_NS;
     int rc = attach(r);
-    if (rc != 0)
-        detach(r);
+    if (rc == 0) {
+        r->lookup_interval_ns = LOOKUP_INTERVAL_NS;
+        return 0;
+    }
+    detach(r);
+    /* A bus that nobody writes (a car without odometry) is asked for less and
+     * less often. */
+    r->next_lookup_ns = now + r->lookup_interval_ns;
+    if (r->lookup_interval_ns < LOOKUP_INTERVAL_MAX_NS)
+        r->lookup_interval_ns *= 2;
     return rc;
 }
 
 /* With nothing new to read: is this still the bus of that name? Detaches if not. */
 static void check_writer(struct sl_bus_reader *r)
 {
+    if (r->holds)
+        return; /* what is lent must stay mapped */
     if (atomic_load_explicit(&r->ring->closed, memory_order_acquire) != 0) {
         problem(r, -EPIPE, "the writer of bus %s closed it", r->name);
         detach(r);
@@ -996,14 +1034,16 @@ int sl_bus_reader_open(struct sl_bus_reader **reader, const struct sl_bus_reader
     int rc = check_name(config->name, err);
     if (rc != 0)
         return rc;
-    struct sl_bus_reader *r = calloc(1, sizeof *r);
+    struct sl_bus_reader *r = calloc(1, sizeof *r + config->min_bytes);
     if (r == NULL)
         return sl_error_set(err, -ENOMEM, "no memory for a bus reader");
+    r->scratch = (uint8_t *)(r + 1);
     snprintf(r->name, sizeof r->name, "%s", config->name);
     r->type = config->type;
     r->min_bytes = config->min_bytes;
     r->realtime = config->realtime;
     r->name_fd = -1;
+    r->lookup_interval_ns = LOOKUP_INTERVAL_NS;
     problem(r, -EPIPE, "nobody writes bus %s yet", r->name);
     *reader = r;
     return 0;
@@ -1058,7 +1098,7 @@ int sl_bus_wait(struct sl_bus_reader *r, uint64_t deadline_ns)
         if (rc == 0) {
             check_writer(r);
             if (r->ring == NULL)
-                continue;
+                rc = r->problem_code;
         }
         uint64_t now = sl_clock_now_ns();
         if (now >= deadline_ns)
@@ -1116,6 +1156,17 @@ static int nothing_new(struct sl_bus_reader *r)
     return r->ring != NULL ? -EAGAIN : -EPIPE;
 }
 
+/* No honest writer can outrun a reader this often. */
+#define TRIES_MAX 1000
+
+static int corrupt(struct sl_bus_reader *r)
+{
+    int rc = problem(r, -EPROTO, "what lies on bus %s is corrupt; restart its writer", r->name);
+    detach(r);
+    r->next_lookup_ns = sl_clock_now_ns() + SL_NS_PER_S;
+    return rc;
+}
+
 int sl_bus_acquire_newest(struct sl_bus_reader *r, struct sl_bus_view *view)
 {
     int rc = ensure_attached(r);
@@ -1123,16 +1174,16 @@ int sl_bus_acquire_newest(struct sl_bus_reader *r, struct sl_bus_view *view)
         return rc;
     if (r->holds)
         return -EBUSY;
-    for (;;) { /* goes round only if the writer reused the newest slot in between */
+    /* Goes round only if the writer reused the newest slot in between. */
+    for (int tries = 0; tries < TRIES_MAX; tries++) {
         uint64_t newest = newer_than(r);
         if (newest == 0)
             return nothing_new(r);
         uint32_t s = (uint32_t)(newest & 0xff);
-        if (s >= r->slot_count)
-            return -EPROTO;
-        if (take_slot(r, s, newest >> 8, view))
+        if (s < r->slot_count && take_slot(r, s, newest >> 8, view))
             return 0;
     }
+    return corrupt(r);
 }
 
 int sl_bus_acquire_next(struct sl_bus_reader *r, struct sl_bus_view *view)
@@ -1142,7 +1193,9 @@ int sl_bus_acquire_next(struct sl_bus_reader *r, struct sl_bus_view *view)
         return rc;
     if (r->holds)
         return -EBUSY;
-    while (newer_than(r) != 0) {
+    for (int tries = 0; tries < TRIES_MAX; tries++) {
+        if (newer_than(r) == 0)
+            return nothing_new(r);
         uint64_t best = 0;
         uint32_t best_slot = 0;
         for (uint32_t s = 0; s < r->slot_count; s++) {
@@ -1155,7 +1208,7 @@ int sl_bus_acquire_next(struct sl_bus_reader *r, struct sl_bus_view *view)
         if (best != 0 && take_slot(r, best_slot, best, view))
             return 0;
     }
-    return nothing_new(r);
+    return corrupt(r);
 }
 
 int sl_bus_release(struct sl_bus_reader *r, struct sl_bus_view *view)
@@ -1181,9 +1234,9 @@ static int read_record(struct sl_bus_reader *r, void *record, size_t size,
         rc = acquire(r, &view);
         if (rc != 0)
             return rc;
-        bool whole = view.size == size;
+        bool whole = view.size == size && size <= r->min_bytes;
         if (whole)
-            memcpy(record, view.data, size);
+            memcpy(r->scratch, view.data, size);
         if (view_out != NULL)
             *view_out = view;
         rc = sl_bus_release(r, &view);
@@ -1192,8 +1245,10 @@ static int read_record(struct sl_bus_reader *r, void *record, size_t size,
                            "a record on bus %s has %zu bytes, but %zu are expected; update the "
                            "older of the two programs",
                            r->name, view.size, size);
-        if (rc == 0)
+        if (rc == 0) {
+            memcpy(record, r->scratch, size);
             return 0;
+        }
     }
     return rc;
 }

@@ -36,6 +36,8 @@ struct sl_bus_writer_config {
     uint32_t type;       /* enum sl_record_type; readers that expect another are refused */
     uint32_t slot_count; /* 3..64 */
     size_t slot_bytes;   /* largest payload; rounded up to whole pages above 4 KiB */
+    bool take_over;      /* from a writer that is alive but does not let go; it goes on
+                          * writing where nobody looks any more */
     bool huge_pages;     /* payloads on 2 MiB pages if the machine has them, else plain ones */
 };
 
@@ -60,7 +62,7 @@ struct sl_bus_view {
 };
 
 /* Creates the ring and becomes its writer; replaces what a dead writer left.
- * All memory is reserved, touched and (where allowed) locked here. Not for
+ * All memory is reserved and touched here. Not for
  * real-time loops. Starts one thread of ordinary priority that wakes readers.
  * 0; -EINVAL (bad name or sizes); -EBUSY (another process writes it: `err`
  * names its pid); -ENOSPC (`err` gives the bytes needed and where);
@@ -106,7 +108,7 @@ struct sl_bus_reader_config {
 /* Prepares a reader. The writer need not exist, then or later: the reader
  * attaches when it appears and moves on when it is replaced, inside
  * sl_bus_wait() and the acquiring functions. A reader without a writer looks
- * for one at most every 10 ms. 0; -EINVAL; -ENOMEM. */
+ * for one every 10 ms at first, later every 80 ms. 0; -EINVAL; -ENOMEM. */
 int sl_bus_reader_open(struct sl_bus_reader **reader, const struct sl_bus_reader_config *config,
                        struct sl_error *err);
 void sl_bus_reader_close(struct sl_bus_reader *reader); /* releases what it holds; NULL allowed */
@@ -119,7 +121,8 @@ void sl_bus_reader_close(struct sl_bus_reader *reader); /* releases what it hold
 int sl_bus_wait(struct sl_bus_reader *reader, uint64_t deadline_ns);
 
 /* Lends the newest record. One at a time. 0; -EAGAIN (nothing newer than the
- * last); -EPIPE, -EPROTO, -EUSERS as above. Lock-free, no system call while attached. */
+ * last); -EPIPE, -EPROTO, -EUSERS as above. Lock-free; no system call while attached, but for a
+ * look every 50 ms whether the writer lives while nothing is new. */
 int sl_bus_acquire_newest(struct sl_bus_reader *reader, struct sl_bus_view *view);
 
 /* Lends the oldest record still there after the last acquired one: for who
@@ -131,7 +134,8 @@ int sl_bus_acquire_next(struct sl_bus_reader *reader, struct sl_bus_view *view);
 int sl_bus_release(struct sl_bus_reader *reader, struct sl_bus_view *view);
 
 /* Copies the newest record out whole: acquire, copy, release, again on overrun
- * (three tries). `record` has room for `size` bytes, the record's exact size.
+ * (three tries). `record` has room for `size` bytes, the record's exact size,
+ * at most the reader's min_bytes; it is written only on success.
  * 0; -EAGAIN, -EPIPE, -EPROTO, -EUSERS; -EOVERFLOW. `view` may be NULL; its
  * pointers do not hold after the call. */
 int sl_bus_read_newest(struct sl_bus_reader *reader, void *record, size_t size,

@@ -6,6 +6,7 @@
 #define SL_RT_LATCH_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -31,21 +32,33 @@ static inline void sl_latch_write(struct sl_latch *latch, const void *value, siz
     atomic_store_explicit(&latch->version, version + 2, memory_order_release);
 }
 
-/* Copies the newest value out; returns how many were written so far (0: none,
+/* One try to copy the newest value out, for readers that must not wait for
+ * the writer (which a real-time reader may have interrupted). False if it is
+ * being written; else `count` tells how many were written so far (0: none,
  * `value` is zeroed). */
-static inline uint64_t sl_latch_read(struct sl_latch *latch, void *value, size_t size)
+static inline bool sl_latch_try_read(struct sl_latch *latch, void *value, size_t size,
+                                     uint64_t *count)
 {
     uint64_t words[SL_LATCH_WORDS] = {0};
-    for (;;) {
-        uint64_t before = atomic_load_explicit(&latch->version, memory_order_acquire);
-        for (size_t i = 0; i < (size + 7) / 8; i++)
-            words[i] = atomic_load_explicit(&latch->words[i], memory_order_acquire);
-        uint64_t after = atomic_load_explicit(&latch->version, memory_order_relaxed);
-        if (before == after && before % 2 == 0) {
-            memcpy(value, words, size);
-            return before / 2;
-        }
+    uint64_t before = atomic_load_explicit(&latch->version, memory_order_acquire);
+    for (size_t i = 0; i < (size + 7) / 8; i++)
+        words[i] = atomic_load_explicit(&latch->words[i], memory_order_acquire);
+    uint64_t after = atomic_load_explicit(&latch->version, memory_order_relaxed);
+    if (before != after || before % 2 != 0)
+        return false;
+    memcpy(value, words, size);
+    *count = before / 2;
+    return true;
+}
+
+/* The same until it succeeds, for readers of lower priority than the writer.
+ * Returns the count. */
+static inline uint64_t sl_latch_read(struct sl_latch *latch, void *value, size_t size)
+{
+    uint64_t count;
+    while (!sl_latch_try_read(latch, value, size, &count)) {
     }
+    return count;
 }
 
 #endif

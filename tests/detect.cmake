@@ -16,3 +16,4 @@ endif()
 add_test(NAME roads_test COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/integration/roads_test.sh
                                  $<TARGET_FILE:skylane-detect> ${CMAKE_SOURCE_DIR})
 set_tests_properties(roads_test PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 300)
+set_target_properties(detect_bench PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)

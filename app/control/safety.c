@@ -129,8 +129,9 @@ static void count_miss(struct sl_safety *s, const struct sl_safety_input *in)
         for (uint64_t p = s->miss_part + 1; p <= part; p++)
             s->misses[p % SL_SAFETY_MISS_PARTS] = 0;
     s->miss_part = part;
-    if (in->deadline_missed && s->misses[part % SL_SAFETY_MISS_PARTS] < UINT32_MAX)
-        s->misses[part % SL_SAFETY_MISS_PARTS]++;
+    uint32_t *misses = &s->misses[part % SL_SAFETY_MISS_PARTS];
+    *misses =
+        in->deadlines_missed < UINT32_MAX - *misses ? *misses + in->deadlines_missed : UINT32_MAX;
 }
 
 static bool too_many_misses(const struct sl_safety *s)

@@ -68,8 +68,8 @@ struct sl_safety_input {
     uint32_t lane_state;
     double confidence;
     double speed_mps;
-    bool deadline_missed; /* by the tick before this one */
-    bool not_finite;      /* the control law gave no number */
+    uint32_t deadlines_missed; /* since the step before, those slept through included */
+    bool not_finite;           /* the control law gave no number */
     bool actuator_failed;
     bool detector_counts_frames; /* false: frame_ns is unknown (detector elsewhere) */
 };

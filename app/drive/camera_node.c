@@ -11,7 +11,7 @@ void *sl_camera_node_main(void *argument)
     struct sl_drive *drive = argument;
     struct sl_camera_node *node = &drive->camera;
     bool told_gone = false;
-    while (!atomic_load_explicit(&drive->stop, memory_order_relaxed)) {
+    while (!atomic_load_explicit(&drive->stop_sources, memory_order_relaxed)) {
         struct sl_bus_loan loan;
         sl_bus_loan(node->writer, &loan);
         struct sl_frame_info *info = loan.meta;

@@ -8,6 +8,7 @@
 #include "rt/clock.h"
 
 #define ODOMETRY_FRESH_NS (200 * SL_NS_PER_MS)
+#define SHUTDOWN_NS       (3 * SL_NS_PER_S) /* for the vehicle to come to a stand */
 
 static void take_detection(struct sl_control_node *node, uint64_t now_ns)
 {
@@ -20,8 +21,12 @@ static void take_detection(struct sl_control_node *node, uint64_t now_ns)
 
 static void take_odometry(struct sl_control_node *node, uint64_t now_ns)
 {
-    if (sl_bus_read_newest(node->odometry, &node->motion, sizeof node->motion, NULL) == 0)
-        node->motion_seen_ns = now_ns;
+    struct sl_odometry motion;
+    if (sl_bus_read_newest(node->odometry, &motion, sizeof motion, NULL) != 0)
+        return;
+    /* Its age counts from the measurement: what arrives late is old. */
+    node->motion = motion;
+    node->motion_seen_ns = motion.measured_ns < now_ns ? motion.measured_ns : now_ns;
 }
 
 /* Measured where something measures, else what was last asked for. */
@@ -43,10 +48,10 @@ static void answer_request(struct sl_drive *drive, const struct sl_safety_input 
 {
     struct sl_control_node *node = &drive->control;
     struct sl_request request;
-    uint64_t count = sl_latch_read(&node->request, &request, sizeof request);
-    if (count == node->requests_taken)
-        return;
-    node->requests_taken = count;
+    uint64_t count;
+    if (!sl_latch_try_read(&node->request, &request, sizeof request, &count) ||
+        count == atomic_load_explicit(&node->requests_taken, memory_order_relaxed))
+        return; /* none, or half written: the next tick will see it */
     enum sl_reason reason = SL_REASON_NONE;
     if (request.kind == SL_ACTION_RESPAWN) {
         /* The simulator puts the vehicle elsewhere: what was seen is void. */
@@ -57,6 +62,7 @@ static void answer_request(struct sl_drive *drive, const struct sl_safety_input 
     }
     node->state.action_id = request.id;
     node->state.action_reason = reason;
+    atomic_store_explicit(&node->requests_taken, count, memory_order_release);
 }
 
 static void note_stop(struct sl_drive *drive, uint32_t reason)
@@ -67,7 +73,8 @@ static void note_stop(struct sl_drive *drive, uint32_t reason)
         atomic_store_explicit(&node->stop_reasons[n], reason, memory_order_relaxed);
     /* SYNC with the acquire in sl_drive_stops(). */
     atomic_store_explicit(&node->stop_count, n + 1, memory_order_release);
-    sl_log(drive->log, SL_LOG_WARNING, "safe stop: {}", sl_log_text(sl_reason_text(reason)));
+    sl_log(drive->log, reason == SL_REASON_SHUTDOWN ? SL_LOG_INFO : SL_LOG_WARNING, "safe stop: {}",
+           sl_log_text(sl_reason_text(reason)));
 }
 
 /* What the law asks for under what safety allows. */
@@ -128,8 +135,6 @@ static void send(struct sl_drive *drive, uint64_t now_ns, const struct sl_safety
                                        .steering_rad = (float)node->applied.steering_rad,
                                        .speed_mps = (float)node->applied.speed_mps,
                                        .mode = allowed->mode};
-    /* Poll first: it repeats a neutral that the device had refused. */
-    sl_actuator_poll(node->actuator, now_ns);
     node->actuator_failed = sl_actuator_send(node->actuator, &command, now_ns) != 0;
 }
 
@@ -166,12 +171,17 @@ static void step(struct sl_drive *drive, uint64_t now_ns, bool fresh, uint64_t w
         .lane_state = node->lane.state,
         .confidence = (double)node->lane.confidence,
         .speed_mps = speed_now(node, now_ns),
-        .deadline_missed = node->missed,
+        .deadlines_missed = node->missed,
         .not_finite = node->not_finite,
         .actuator_failed = node->actuator_failed,
         .detector_counts_frames = drive->detect.detector != NULL,
     };
     answer_request(drive, &in);
+    /* The last command's lease ran out before this one: the thread was held
+     * up, and the vehicle has gone to its safe values meanwhile. Driving on
+     * from where it was would be a jump. */
+    if (sl_actuator_poll(node->actuator, now_ns) == -ETIME && node->safety.mode == SL_MODE_DRIVING)
+        sl_safety_stop(&node->safety, SL_REASON_DEADLINE);
     struct sl_safety_output allowed;
     sl_safety_step(&node->safety, &in, &allowed);
     if (allowed.stopped_now)
@@ -195,19 +205,15 @@ static void step(struct sl_drive *drive, uint64_t now_ns, bool fresh, uint64_t w
     publish_state(drive, &allowed, &law, in.speed_mps);
 }
 
-/* Outputs to neutral, whatever the state, on the way out. */
-static void leave(struct sl_drive *drive)
-{
-    sl_actuator_neutral(drive->control.actuator, sl_clock_now_ns());
-}
-
 static void run_lockstep(struct sl_drive *drive)
 {
     struct sl_control_node *node = &drive->control;
     while (!atomic_load_explicit(&drive->stop, memory_order_relaxed)) {
+        struct sl_detection lane;
         if (sl_bus_wait(node->detections, sl_clock_now_ns() + 20 * SL_NS_PER_MS) != 0 ||
-            sl_bus_read_next(node->detections, &node->lane, sizeof node->lane, NULL) != 0)
+            sl_bus_read_next(node->detections, &lane, sizeof lane, NULL) != 0)
             continue;
+        node->lane = lane;
         uint64_t now_ns = node->lane.received_ns; /* virtual time: the frame's */
         take_detection(node, now_ns);
         step(drive, now_ns, true, now_ns);
@@ -215,25 +221,42 @@ static void run_lockstep(struct sl_drive *drive)
     }
 }
 
+/* One tick, or one detection, whichever is first. */
+static void round_realtime(struct sl_drive *drive)
+{
+    struct sl_control_node *node = &drive->control;
+    struct sl_detection lane;
+    sl_bus_wait(node->detections, node->loop.next_ns);
+    const uint64_t now_ns = sl_clock_now_ns();
+    const bool fresh = sl_bus_read_newest(node->detections, &lane, sizeof lane, NULL) == 0;
+    const bool due = now_ns >= node->loop.next_ns;
+    if (due) {
+        const uint64_t before = sl_loop_misses(&node->loop);
+        sl_loop_begin(&node->loop, now_ns);
+        node->missed = (uint32_t)(sl_loop_misses(&node->loop) - before);
+    }
+    if (!fresh && !due)
+        return; /* woken by a writer that closed */
+    if (fresh) {
+        node->lane = lane;
+        take_detection(node, now_ns);
+    }
+    step(drive, now_ns, fresh, now_ns);
+    node->missed = 0;
+    sl_node_round(drive, &node->thread);
+}
+
 static void run_realtime(struct sl_drive *drive)
 {
     struct sl_control_node *node = &drive->control;
-    while (!atomic_load_explicit(&drive->stop, memory_order_relaxed)) {
-        sl_bus_wait(node->detections, node->loop.next_ns);
-        uint64_t now_ns = sl_clock_now_ns();
-        bool fresh =
-            sl_bus_read_newest(node->detections, &node->lane, sizeof node->lane, NULL) == 0;
-        bool due = now_ns >= node->loop.next_ns;
-        if (due)
-            node->missed = sl_loop_begin(&node->loop, now_ns);
-        if (!fresh && !due)
-            continue; /* woken by a writer that closed */
-        if (fresh)
-            take_detection(node, now_ns);
-        step(drive, now_ns, fresh, now_ns);
-        node->missed = false;
-        sl_node_round(drive, &node->thread);
-    }
+    while (!atomic_load_explicit(&drive->stop, memory_order_relaxed))
+        round_realtime(drive);
+    /* A program that is told to end while it drives stops the vehicle first,
+     * along the lane, as any safe stop does. */
+    sl_safety_stop(&node->safety, SL_REASON_SHUTDOWN);
+    const uint64_t give_up_ns = sl_clock_now_ns() + SHUTDOWN_NS;
+    while (node->applied.speed_mps > 0.0 && sl_clock_now_ns() < give_up_ns)
+        round_realtime(drive);
 }
 
 void *sl_control_node_main(void *argument)
@@ -243,6 +266,6 @@ void *sl_control_node_main(void *argument)
         run_lockstep(drive);
     else
         run_realtime(drive);
-    leave(drive);
+    sl_actuator_neutral(drive->control.actuator, sl_clock_now_ns());
     return NULL;
 }

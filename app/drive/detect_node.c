@@ -34,7 +34,7 @@ void *sl_detect_node_main(void *argument)
     bool told_unusable = false;
     uint64_t attached = 0;
     uint64_t tell_ns = sl_clock_now_ns() + PATIENCE_NS; /* 0: told */
-    while (!atomic_load_explicit(&drive->stop, memory_order_relaxed)) {
+    while (!atomic_load_explicit(&drive->stop_sources, memory_order_relaxed)) {
         int rc = sl_bus_wait(node->reader, sl_clock_now_ns() + WAIT_NS);
         struct sl_bus_view frame;
         if (rc == 0)
@@ -56,10 +56,13 @@ void *sl_detect_node_main(void *argument)
             struct sl_detection found;
             bool usable = detect(drive, &frame, &found);
             atomic_store_explicit(&node->frame_seen_ns, sl_clock_now_ns(), memory_order_relaxed);
+            bool whole = sl_bus_release(node->reader, &frame) == 0;
             /* An overrun frame may be half another: what it gave is void. */
-            if (sl_bus_release(node->reader, &frame) == 0 && usable)
+            if (!whole)
+                sl_detector_reset(node->detector);
+            else if (usable)
                 sl_bus_write(node->writer, &found, sizeof found, found.exposed_ns);
-            else if (!usable && !told_unusable) {
+            else if (!told_unusable) {
                 sl_log(drive->log, SL_LOG_ERROR,
                        "detect: the camera's frames cannot be used: NV12, GRAY8, YUYV, BGR24 and "
                        "BGRA are possible");

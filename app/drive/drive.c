@@ -201,6 +201,16 @@ static int start_thread(struct sl_drive *d, struct sl_node_thread *thread, const
     return sl_thread_start(&thread->thread, &config, main, d, err);
 }
 
+/* Control first: while it stops the vehicle the others still feed it. */
+static void stop_threads(struct sl_drive *d)
+{
+    atomic_store_explicit(&d->stop, true, memory_order_relaxed);
+    sl_thread_join(&d->control.thread.thread);
+    atomic_store_explicit(&d->stop_sources, true, memory_order_relaxed);
+    sl_thread_join(&d->detect.thread.thread);
+    sl_thread_join(&d->camera.thread.thread);
+}
+
 int sl_drive_start(struct sl_drive *d, struct sl_error *err)
 {
     const struct sl_settings *s = d->settings;
@@ -219,6 +229,8 @@ int sl_drive_start(struct sl_drive *d, struct sl_error *err)
             rc = start_thread(d, &d->camera.thread, "sl-camera", s->realtime.camera_priority,
                               s->realtime.camera_cpu, sl_camera_node_main, err);
     }
+    if (rc != 0)
+        stop_threads(d);
     return rc;
 }
 
@@ -231,12 +243,16 @@ static void pass_request(struct sl_drive *d, const struct sl_action *action)
     }
     const struct sl_request request = {.id = action->id, .kind = action->kind};
     sl_latch_write(&d->control.request, &request, sizeof request);
+    d->requests_sent++;
 }
 
 void sl_drive_poll(struct sl_drive *d)
 {
     struct sl_action action;
-    if (sl_bus_read_next(d->actions, &action, sizeof action, NULL) == 0)
+    /* One at a time: the next waits on its bus until this one was answered. */
+    bool answered =
+        d->requests_sent == atomic_load_explicit(&d->control.requests_taken, memory_order_acquire);
+    if (answered && sl_bus_read_next(d->actions, &action, sizeof action, NULL) == 0)
         pass_request(d, &action);
     struct sl_state state;
     sl_drive_state(d, &state);
@@ -292,12 +308,8 @@ void sl_drive_close(struct sl_drive *d)
 {
     if (d == NULL)
         return;
-    atomic_store_explicit(&d->stop, true, memory_order_relaxed);
-    /* Control first: its last act is to set the outputs neutral. */
-    sl_thread_join(&d->control.thread.thread);
+    stop_threads(d);
     sl_actuator_close(d->control.actuator);
-    sl_thread_join(&d->detect.thread.thread);
-    sl_thread_join(&d->camera.thread.thread);
     if (d->camera.camera != NULL) {
         sl_camera_stop(d->camera.camera);
         sl_camera_close(d->camera.camera);

@@ -72,13 +72,14 @@ struct sl_control_node {
     struct sl_odometry motion; /* newest odometry */
     uint64_t motion_seen_ns;
     struct sl_limited applied; /* what the actuator was told last */
-    uint64_t requests_taken;
-    bool not_finite, actuator_failed, missed;
+    bool not_finite, actuator_failed;
+    uint32_t missed;       /* deadlines, since the last step */
     struct sl_state state; /* being made, then latched */
 
     /* between threads */
-    struct sl_latch request;   /* struct sl_request, from the polling thread */
-    struct sl_latch published; /* struct sl_state, to the polling thread */
+    struct sl_latch request;         /* struct sl_request, from the polling thread */
+    _Atomic uint64_t requests_taken; /* of those */
+    struct sl_latch published;       /* struct sl_state, to the polling thread */
     _Atomic uint32_t stop_reasons[SL_DRIVE_STOPS_MAX];
     _Atomic uint64_t stop_count;
 };
@@ -92,8 +93,9 @@ struct sl_drive {
     struct sl_camera_node camera;
     struct sl_detect_node detect;
     struct sl_control_node control;
-    _Atomic bool stop;
-    _Atomic bool warm; /* a detection went all the way to the actuator */
+    _Atomic bool stop;         /* control stops the vehicle, then ends */
+    _Atomic bool stop_sources; /* camera and detect end */
+    _Atomic bool warm;         /* a detection went all the way to the actuator */
     uint64_t started_ns;
 
     /* the polling thread's own */

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -224,7 +225,10 @@ static double poll_until_end(struct sl_drive *drive, const struct options *o,
         seconds = (double)(now - start) / 1e9;
         sl_drive_poll(drive);
         read_truth(truths, score);
-        if (live && now >= next_line) {
+        /* A terminal that takes nothing (Ctrl-S, a hanging link) must not keep
+         * requests from being read. */
+        struct pollfd terminal = {.fd = STDOUT_FILENO, .events = POLLOUT};
+        if (live && now >= next_line && poll(&terminal, 1, 0) == 1) {
             struct sl_state state;
             sl_drive_state(drive, &state);
             print_line(&state, seconds, printed);

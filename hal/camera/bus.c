@@ -159,7 +159,8 @@ static int bus_fill(void *state, void *memory, size_t capacity, struct sl_frame_
                 return -ETIMEDOUT;
             continue;
         }
-        result = sl_bus_wait(b->reader, deadline_ns);
+        if (result == -EAGAIN || sl_clock_now_ns() < deadline_ns)
+            result = sl_bus_wait(b->reader, deadline_ns);
         if (result == 0)
             continue;
         if (result == -ETIMEDOUT)

@@ -249,6 +249,39 @@ static void requests_are_answered(void **unused)
     assert_true(program_said(&action, "is \"skylane run\" running?"));
 }
 
+static void hanging_sender_keeps_nobody_from_stopping(void **unused)
+{
+    (void)unused;
+    struct sl_error err;
+    struct sl_bus_writer *hanging = NULL;
+    const struct sl_bus_writer_config bus = {.name = SL_BUS_ACTION,
+                                             .type = SL_RECORD_ACTION,
+                                             .slot_count = SL_BUS_RECORD_SLOTS,
+                                             .slot_bytes = sizeof(struct sl_action)};
+    start_sim();
+    start_run();
+    must_drive();
+    assert_int_equal(sl_bus_writer_open(&hanging, &bus, &err), 0);
+    assert_int_equal(sl_action_send(SL_BUS_ACTION, SL_BUS_STATE, SL_ACTION_PAUSE, 300, &err),
+                     -EBUSY);
+    assert_int_equal(sl_action_send(SL_BUS_ACTION, SL_BUS_STATE, SL_ACTION_STOP, 1000, &err), 0);
+    assert_true(await_state(states, 10000, standing, &state));
+    sl_bus_writer_close(hanging);
+}
+
+/* Held up for longer than its lease: it does not jump back to its old speed. */
+static void held_up_vehicle_program_stops(void **unused)
+{
+    (void)unused;
+    start_sim();
+    start_run();
+    must_drive();
+    program_signal(&run, SIGSTOP);
+    sl_clock_sleep_until_ns(sl_clock_now_ns() + 500 * SL_NS_PER_MS);
+    program_signal(&run, SIGCONT);
+    assert_true(await_state(states, 1000, stopped, &state));
+}
+
 /* Readers that stop reading, and a log that nobody drains, cost nothing. */
 static int log_pipe[2];
 static void log_into_a_full_pipe(void)
@@ -421,6 +454,8 @@ int main(void)
                                         end),
         cmocka_unit_test_setup_teardown(clean_end_leaves_neutral_outputs, begin, end),
         cmocka_unit_test_setup_teardown(requests_are_answered, begin, end),
+        cmocka_unit_test_setup_teardown(hanging_sender_keeps_nobody_from_stopping, begin, end),
+        cmocka_unit_test_setup_teardown(held_up_vehicle_program_stops, begin, end),
         cmocka_unit_test_setup_teardown(stalled_readers_and_log_cost_no_deadline, begin, end),
         cmocka_unit_test_setup_teardown(runs_without_privileges_and_says_what_it_lacks, begin, end),
         cmocka_unit_test_setup_teardown(runs_without_huge_pages_and_says_so, begin, end),

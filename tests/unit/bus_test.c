@@ -241,6 +241,36 @@ static void refusals_are_clear(void **state)
     sl_bus_writer_close(w);
 }
 
+static void hanging_writer_can_be_taken_over(void **state)
+{
+    (void)state;
+    struct sl_error err;
+    struct sl_bus_writer *hanging = open_writer("urgent", 4, 64), *w = NULL;
+    struct sl_bus_reader *r = open_reader("urgent", false);
+    uint64_t value;
+    put(hanging, 1);
+    assert_int_equal(sl_bus_wait(r, in_ms(1000)), 0);
+    assert_int_equal(sl_bus_read_newest(r, &value, 8, NULL), 0);
+    const struct sl_bus_writer_config config = {
+        .name = "urgent", .type = TYPE, .slot_count = 4, .slot_bytes = 64, .take_over = true};
+    assert_int_equal(sl_bus_writer_open(&w, &config, &err), 0);
+    put(w, 2);
+    put(hanging, 3); /* where nobody looks any more */
+    const uint64_t give_up = in_ms(2000);
+    while (value != 2 && sl_clock_now_ns() < give_up) {
+        sl_bus_wait(r, in_ms(20));
+        sl_bus_read_newest(r, &value, 8, NULL);
+    }
+    assert_int_equal(value, 2);
+    sl_bus_writer_close(hanging); /* must not remove what is not its own any more */
+    put(w, 4);
+    assert_int_equal(sl_bus_wait(r, in_ms(1000)), 0);
+    assert_int_equal(sl_bus_read_newest(r, &value, 8, NULL), 0);
+    assert_int_equal(value, 4);
+    sl_bus_reader_close(r);
+    sl_bus_writer_close(w);
+}
+
 static void absent_and_full_folders(void **state)
 {
     (void)state;
@@ -486,6 +516,7 @@ int main(void)
         cmocka_unit_test(start_order_is_free),
         cmocka_unit_test(reader_follows_a_writer_with_another_size),
         cmocka_unit_test(refusals_are_clear),
+        cmocka_unit_test(hanging_writer_can_be_taken_over),
         cmocka_unit_test(absent_and_full_folders),
         cmocka_unit_test(killed_writer_is_noticed_and_replaced),
         cmocka_unit_test(dead_readers_give_their_slots_back),

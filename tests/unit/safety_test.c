@@ -212,7 +212,7 @@ static void every_fault_in_every_mode(void **state)
             r.in.lane_state = SL_LANE_TWO_LINES;
             r.in.actuator_failed = fault == ACTUATOR;
             r.in.not_finite = fault == NOT_FINITE;
-            r.in.deadline_missed = fault == DEADLINE;
+            r.in.deadlines_missed = fault == DEADLINE;
             r.camera = fault != CAMERA;
             r.detector = fault != DETECTOR;
             if (fault == LANE)
@@ -554,7 +554,7 @@ static void stalls_to_the_nanosecond(void **state)
     for (int whole = 0; whole < 2; whole++) {
         rig_in_mode(&r, &config, SL_MODE_DRIVING);
         r.in.now_ns = r.s.started_ns + 800 * MS;
-        r.in.deadline_missed = true;
+        r.in.deadlines_missed = true;
         sl_safety_step(&r.s, &r.in, &r.out);
         assert_int_equal(r.out.mode, SL_MODE_DRIVING);
         assert_int_equal(mode_after(&r, whole ? 800 * MS : 799 * MS),
@@ -664,9 +664,9 @@ static void missed_deadlines(void **state)
     rig_in_mode(&r, &CONFIG, SL_MODE_DRIVING);
     for (int i = 1; i <= 5; i++) {
         ticks(&r, 100);
-        r.in.deadline_missed = true;
+        r.in.deadlines_missed = true;
         tick(&r);
-        r.in.deadline_missed = false;
+        r.in.deadlines_missed = false;
         assert_int_equal(r.out.mode,
                          i < 5 ? (uint32_t)SL_MODE_DRIVING : (uint32_t)SL_MODE_SAFE_STOP);
     }
@@ -680,27 +680,27 @@ static void missed_deadlines(void **state)
     rig_in_mode(&r, &CONFIG, SL_MODE_DRIVING);
     for (int i = 0; i < 100; i++) {
         ticks(&r, 220);
-        r.in.deadline_missed = true;
+        r.in.deadlines_missed = true;
         tick(&r);
-        r.in.deadline_missed = false;
+        r.in.deadlines_missed = false;
         assert_int_equal(r.out.mode, SL_MODE_DRIVING);
     }
     /* Two bursts, long apart. */
     ticks(&r, 1000);
     for (int burst = 0; burst < 2; burst++) {
-        r.in.deadline_missed = true;
+        r.in.deadlines_missed = true;
         ticks(&r, 30);
-        r.in.deadline_missed = false;
+        r.in.deadlines_missed = false;
         ticks(&r, 3000);
     }
     assert_int_equal(r.out.mode, SL_MODE_DRIVING);
     /* In armed they only delay: the machine may be busy starting. */
     rig_in_mode(&r, &CONFIG, SL_MODE_ARMED);
     r.in.lane_state = SL_LANE_TWO_LINES;
-    r.in.deadline_missed = true;
+    r.in.deadlines_missed = true;
     ticks(&r, 2000);
     assert_int_equal(r.out.mode, SL_MODE_ARMED);
-    r.in.deadline_missed = false;
+    r.in.deadlines_missed = false;
     ticks(&r, 900);
     assert_int_equal(r.out.mode, SL_MODE_DRIVING);
 }
@@ -726,7 +726,7 @@ static void time_goes_back(void **state)
     assert_int_equal(r.out.reaction, SL_REACT_HOLD); /* its detection is from the future */
     /* Missed deadlines before and after count together. */
     rig_in_mode(&r, &CONFIG, SL_MODE_DRIVING);
-    r.in.deadline_missed = true;
+    r.in.deadlines_missed = true;
     ticks(&r, 40);
     r.in.now_ns -= 300 * MS;
     tick(&r);
@@ -773,7 +773,7 @@ static void random_walk(void **state)
                 r.in.confidence = one_in(10) ? NAN : (double)(random_u64() % 1000) / 700;
             if (one_in(60))
                 r.exposure_age_ns = one_in(4) ? random_u64() % (400 * MS) : 20 * MS;
-            r.in.deadline_missed = one_in(one_in(300) ? 1 : 150);
+            r.in.deadlines_missed = one_in(one_in(300) ? 1 : 150);
             r.in.not_finite = one_in(2500);
             r.in.actuator_failed = one_in(2500);
             r.in.speed_mps = one_in(3) ? 0 : one_in(50) ? NAN : 3;

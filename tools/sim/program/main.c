@@ -388,16 +388,14 @@ static int simulate(struct options *o, const struct sl_settings *settings,
         rc = sl_host_start(host, err);
     if (rc == 0)
         rc = watch(host, &child, states, o, settings, err);
-    /* The vehicle ends before the world does, or it would report a stall. */
+    if (host != NULL)
+        sl_host_status(host, &status);
+    /* The vehicle ends before the world does: it rolls out along the lane. */
     if (child.report_fd >= 0) {
         struct sl_error child_err = {0};
         child_text = sl_child_stop(&child, &child_err);
         if (rc == 0 && child_text == NULL)
             rc = sl_error_set(err, -EIO, "%s", child_err.text);
-    }
-    if (host != NULL) {
-        sl_host_stop(host);
-        sl_host_status(host, &status);
     }
     if (rc == 0) {
         cJSON *report = make_report(o, child_text, &status, err);
