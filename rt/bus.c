@@ -1067,6 +1067,11 @@ uint64_t sl_bus_reader_attached(const struct sl_bus_reader *r)
     return r->attached;
 }
 
+bool sl_bus_reader_huge_pages(const struct sl_bus_reader *r)
+{
+    return r->payload_map_bytes != 0;
+}
+
 /* ---- reader: waiting and holding ---- */
 
 /* The newest word if it is newer than what was acquired last, else 0. */

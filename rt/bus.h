@@ -145,6 +145,9 @@ int sl_bus_read_newest(struct sl_bus_reader *reader, void *record, size_t size,
 int sl_bus_read_next(struct sl_bus_reader *reader, void *record, size_t size,
                      struct sl_bus_view *view);
 
+/* True if it is attached to a writer whose payloads lie on huge pages. */
+bool sl_bus_reader_huge_pages(const struct sl_bus_reader *reader);
+
 /* A sentence on why the last call said -EPROTO, -EPIPE or -EUSERS. */
 const char *sl_bus_reader_problem(const struct sl_bus_reader *reader);
 

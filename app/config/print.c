@@ -107,7 +107,8 @@ void sl_settings_reference(FILE *to, bool markdown)
                     "`-o section.key=value` on the command line goes before the file. Keys and\n"
                     "sections that are unknown, keys that are set twice, and values that are\n"
                     "malformed or out of range are errors at start, told with file and line.\n"
-                    "Keys marked live may be changed while the vehicle drives.\n");
+                    "Keys marked live are safe to change while the vehicle drives; no program "
+                    "offers that yet.\n");
     } else {
         fprintf(to, "Settings, with their defaults. SI units; positive steers left, x forward, "
                     "y left.\n");

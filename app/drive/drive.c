@@ -67,10 +67,7 @@ static int open_camera(struct sl_drive *d, struct sl_error *err)
                                              .slot_bytes =
                                                  sl_camera_caps(d->camera.camera)->frame_bytes,
                                              .huge_pages = s->realtime.enable};
-    rc = sl_bus_writer_open(&d->camera.writer, &bus, err);
-    if (rc == 0 && sl_bus_writer_huge_pages(d->camera.writer))
-        d->realtime |= SL_REALTIME_HUGEPAGES;
-    return rc;
+    return sl_bus_writer_open(&d->camera.writer, &bus, err);
 }
 
 static int open_detector(struct sl_drive *d, struct sl_error *err)
@@ -91,8 +88,6 @@ static int open_detector(struct sl_drive *d, struct sl_error *err)
     if (rc == 0)
         rc = open_writer(&d->detect.writer, s->bus.detection, SL_RECORD_DETECTION,
                          sizeof(struct sl_detection), err);
-    if (d->arena.huge_pages)
-        d->realtime |= SL_REALTIME_HUGEPAGES;
     return rc;
 }
 
@@ -153,7 +148,7 @@ static void ask_for_realtime(struct sl_drive *d)
         d->realtime |= SL_REALTIME_MLOCK;
     else
         sl_log(d->log, SL_LOG_WARNING, "{}", sl_log_copy(lacks.text));
-    if ((d->realtime & SL_REALTIME_HUGEPAGES) == 0 && d->detect.detector != NULL)
+    if (d->detect.detector != NULL && !d->arena.huge_pages)
         sl_log(d->log, SL_LOG_WARNING,
                "memory lies on ordinary pages: no huge pages are free; reserve some with "
                "tools/setup --realtime");
@@ -281,6 +276,9 @@ void sl_drive_state(struct sl_drive *d, struct sl_state *state)
     state->allocations = sl_memory_marked_allocations();
     state->stop_count = atomic_load_explicit(&node->stop_count, memory_order_relaxed);
     state->realtime = d->realtime;
+    if (d->arena.huge_pages &&
+        atomic_load_explicit(&d->detect.frames_on_huge_pages, memory_order_relaxed))
+        state->realtime |= SL_REALTIME_HUGEPAGES;
     if (d->action_id > state->action_id) {
         state->action_id = d->action_id;
         state->action_reason = d->action_reason;

@@ -45,7 +45,8 @@ struct sl_detect_node {
     struct sl_bus_reader *reader;
     struct sl_bus_writer *writer;
     _Atomic uint64_t frame_seen_ns; /* when the newest frame was taken up */
-    _Atomic bool reset;             /* forget the frames before */
+    _Atomic bool frames_on_huge_pages;
+    _Atomic bool reset; /* forget the frames before */
 };
 
 /* A request on its way from the bus to the control thread. */
@@ -88,7 +89,7 @@ struct sl_drive {
     const struct sl_settings *settings;
     struct sl_log *log;
     bool lockstep;
-    uint32_t realtime; /* SL_REALTIME_* that were granted */
+    uint32_t realtime; /* SL_REALTIME_FIFO, _MLOCK: what was granted */
     struct sl_arena arena;
     struct sl_camera_node camera;
     struct sl_detect_node detect;
