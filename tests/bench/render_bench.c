@@ -9,6 +9,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "rt/cli.h"
 #include "tools/sim/world.h"
 
 #define FRAME_BYTES (800 * 600 * 3 / 2)
@@ -36,12 +37,14 @@ static void print(const char *name, double *ms, int count)
 int main(int argc, char **argv)
 {
     const char *path = argc > 1 ? argv[1] : SL_SOURCE_DIR "/tools/sim/tracks/city.ini";
-    int frames = argc > 2 ? atoi(argv[2]) : 600;
-    if (frames < 10) {
-        fprintf(stderr, "render_bench: FRAMES must be at least 10\n");
+    int64_t wanted = 600;
+    struct sl_error misuse;
+    if (argc > 2 && sl_cli_integer(argv[2], "FRAMES", 10, 1000000, &wanted, &misuse) != 0) {
+        fprintf(stderr, "render_bench: %s\n", misuse.text);
         return 2;
     }
     static uint8_t picture[FRAME_BYTES], copy[FRAME_BYTES];
+    const int frames = (int)wanted;
     double *ms = calloc((size_t)frames, sizeof *ms);
     if (ms == NULL)
         return 1;

@@ -16,41 +16,13 @@
 #include "hal/actuator/actuator.h"
 #include "rt/bus.h"
 #include "rt/clock.h"
+#include "tests/contract/allocations.h"
 
 #define BUS          "contract_command"
 #define STEERING_MAX 0.5
 #define SPEED_MAX    10.0
 #define NOW          UINT64_C(5000000000)
 #define LEASE        UINT64_C(100000000)
-
-/* ---- allocations of this thread: the linker sends them here (--wrap) ---- */
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *memory, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *memory, size_t size);
-
-static _Thread_local uint64_t allocations;
-
-void *__wrap_malloc(size_t size)
-{
-    allocations++;
-    return __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    allocations++;
-    return __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *memory, size_t size)
-{
-    allocations++;
-    return __real_realloc(memory, size);
-}
 
 /* ---- fixtures: how to see what the device was told ---- */
 

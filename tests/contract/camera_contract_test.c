@@ -23,41 +23,13 @@
 #include "rt/bus.h"
 #include "rt/clock.h"
 #include "rt/records.h"
+#include "tests/contract/allocations.h"
 
 #define WIDTH_PX  128
 #define HEIGHT_PX 96
 #define PICTURES  5
 #define GUARD     64
 #define BUS       "contract_feed"
-
-/* ---- allocations of this thread: the linker sends them here (--wrap) ---- */
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *memory, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *memory, size_t size);
-
-static _Thread_local uint64_t allocations;
-
-void *__wrap_malloc(size_t size)
-{
-    allocations++;
-    return __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    allocations++;
-    return __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *memory, size_t size)
-{
-    allocations++;
-    return __real_realloc(memory, size);
-}
 
 /* ---- helpers ---- */
 
