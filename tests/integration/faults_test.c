@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -402,6 +403,21 @@ static void absent_bus_folder_is_told(void **unused)
     setenv("SKYLANE_BUS_DIR", before, 1);
 }
 
+static void full_bus_folder_is_told(void **unused)
+{
+    (void)unused;
+    char folder[256];
+    snprintf(folder, sizeof folder, "%s", getenv("SKYLANE_BUS_DIR"));
+    if (mount("tmpfs", folder, "tmpfs", 0, "size=64k") != 0)
+        skip(); /* only root can make a folder that is full */
+    start_sim();
+    int status = program_wait(&sim, 20);
+    bool told = program_said(&sim, "bytes for its");
+    umount2(folder, MNT_DETACH);
+    assert_int_equal(status, 1);
+    assert_true(told);
+}
+
 static void second_vehicle_is_refused(void **unused)
 {
     (void)unused;
@@ -460,6 +476,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(runs_without_privileges_and_says_what_it_lacks, begin, end),
         cmocka_unit_test_setup_teardown(runs_without_huge_pages_and_says_so, begin, end),
         cmocka_unit_test_setup_teardown(absent_bus_folder_is_told, begin, end),
+        cmocka_unit_test_setup_teardown(full_bus_folder_is_told, begin, end),
         cmocka_unit_test_setup_teardown(second_vehicle_is_refused, begin, end),
         cmocka_unit_test_setup_teardown(misuse_is_told, begin, end),
     };
