@@ -17,6 +17,15 @@ static inline uint64_t sl_clock_now_ns(void)
     return (uint64_t)t.tv_sec * SL_NS_PER_S + (uint64_t)t.tv_nsec;
 }
 
+/* The same clock as of the last tick, 1 to 10 ms ago: some 5 ns. For asking
+ * "has it been a while?" in loops that spin. */
+static inline uint64_t sl_clock_coarse_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+    return (uint64_t)t.tv_sec * SL_NS_PER_S + (uint64_t)t.tv_nsec;
+}
+
 static inline struct timespec sl_clock_timespec(uint64_t ns)
 {
     return (struct timespec){.tv_sec = (time_t)(ns / SL_NS_PER_S),

@@ -52,7 +52,8 @@ void *sl_detect_node_main(void *argument)
             bool restarted = sl_bus_reader_attached(node->reader) != attached;
             attached = sl_bus_reader_attached(node->reader);
             atomic_store_explicit(&node->frames_on_huge_pages,
-                                  sl_bus_reader_huge_pages(node->reader), memory_order_relaxed);
+                                  sl_bus_reader_pages(node->reader) == SL_BUS_PAGES_HUGE,
+                                  memory_order_relaxed);
             if (restarted || atomic_exchange_explicit(&node->reset, false, memory_order_acquire))
                 sl_detector_reset(node->detector);
             struct sl_detection found;

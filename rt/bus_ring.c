@@ -1,0 +1,281 @@
+#include "rt/bus_ring.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* No honest writer can outrun a reader this often. */
+#define TRIES_MAX 1000
+
+_Static_assert(SL_BUS_SLOTS_MAX <= 64, "held_slots() answers with one bit a slot");
+_Static_assert(SL_BUS_READERS_MAX == 8 * SL_RING_LINE_BYTES, "eight lines of hazards");
+_Static_assert(sizeof(struct sl_ring_rows) <= 4096, "one page a user");
+
+/* Sequentially consistent. ThreadSanitizer does not know fences; it needs none
+ * to follow the protocol, since every hand-over also goes through an atomic. */
+static inline void full_fence(void)
+{
+    atomic_thread_fence(memory_order_seq_cst);
+}
+
+/* ---- writer ---- */
+
+static size_t slots_offset(void)
+{
+    return (sizeof(struct sl_ring_header) + SL_RING_LINE_BYTES - 1) / SL_RING_LINE_BYTES *
+           SL_RING_LINE_BYTES;
+}
+
+size_t sl_ring_bytes(uint32_t slot_count)
+{
+    return slots_offset() + slot_count * sizeof(struct sl_ring_slot);
+}
+
+const struct sl_ring_slot *sl_ring_slots(const struct sl_ring_header *header)
+{
+    return (const struct sl_ring_slot *)((const uint8_t *)header + slots_offset());
+}
+
+void sl_ring_create(struct sl_ring_writer *w, void *ring, void *payloads, uint32_t type,
+                    uint32_t slot_count, size_t slot_bytes, size_t capacity_bytes)
+{
+    w->header = ring;
+    w->slots = (struct sl_ring_slot *)((uint8_t *)ring + slots_offset());
+    w->payloads = payloads;
+    w->slot_count = slot_count;
+    w->slot_bytes = slot_bytes;
+    w->capacity_bytes = capacity_bytes;
+    w->newest_slot = slot_count;
+    w->header->magic = SL_RING_MAGIC;
+    w->header->layout_version = SL_RING_LAYOUT_VERSION;
+    w->header->type = type;
+    w->header->slot_count = slot_count;
+    w->header->slot_bytes = slot_bytes;
+    w->header->capacity_bytes = capacity_bytes;
+}
+
+uint32_t sl_ring_add_user(struct sl_ring_writer *w, struct sl_ring_rows *rows)
+{
+    uint32_t user = atomic_load_explicit(&w->user_count, memory_order_relaxed);
+    atomic_store_explicit(&w->users[user].rows, rows, memory_order_relaxed);
+    /* SYNC with the acquire in held_slots(), and with that of who wakes. */
+    atomic_store_explicit(&w->user_count, user + 1, memory_order_release);
+    return user;
+}
+
+/* Bit s: some reader of these rows announces slot s. */
+static uint64_t held_by_user(const struct sl_ring_user *user)
+{
+    const struct sl_ring_rows *rows = atomic_load_explicit(&user->rows, memory_order_relaxed);
+    uint32_t used = atomic_load_explicit(&user->used, memory_order_relaxed);
+    uint64_t held = 0;
+    for (uint32_t line = 0; line < 8 && line < used; line++) {
+        const _Atomic uint8_t *hazards = &rows->hazard[line * SL_RING_LINE_BYTES];
+        for (uint32_t k = 0; k * 8 + line < used; k++) {
+            /* SYNC with the release stores in let_go() and hold(): a reader's
+             * last look at a payload comes before the writer's first store. */
+            uint8_t hazard = atomic_load_explicit(&hazards[k], memory_order_acquire);
+            if (hazard != 0 && hazard <= SL_BUS_SLOTS_MAX)
+                held |= UINT64_C(1) << (hazard - 1);
+        }
+    }
+    return held;
+}
+
+static uint64_t held_slots(const struct sl_ring_writer *w)
+{
+    uint64_t held = 0;
+    /* SYNC with the release in sl_ring_add_user(). A reader that came in after
+     * this look finds s.seq == 0: it was told its row after `used` covered it,
+     * and both lie before its R1. */
+    uint32_t users = atomic_load_explicit(&w->user_count, memory_order_acquire);
+    for (uint32_t u = 0; u < users; u++)
+        held |= held_by_user(&w->users[u]);
+    return held;
+}
+
+/* The slot with the oldest record among those not excluded; slot_count if none. */
+static uint32_t oldest_slot(const struct sl_ring_writer *w, uint64_t excluded)
+{
+    uint32_t best = w->slot_count;
+    for (uint32_t s = 0; s < w->slot_count; s++) {
+        if (s == w->newest_slot || (excluded >> s & 1) != 0)
+            continue;
+        if (best == w->slot_count || w->slot_seq[s] < w->slot_seq[best])
+            best = s;
+    }
+    return best;
+}
+
+/* Only for those who look at the bus: the readers learn it on release. */
+static void count_overrun(struct sl_ring_writer *w, uint32_t slot)
+{
+    atomic_fetch_add_explicit(&w->overruns, 1, memory_order_relaxed);
+    uint32_t users = atomic_load_explicit(&w->user_count, memory_order_acquire);
+    for (uint32_t u = 0; u < users; u++) {
+        struct sl_ring_user *user = &w->users[u];
+        const struct sl_ring_rows *rows = atomic_load_explicit(&user->rows, memory_order_relaxed);
+        uint32_t used = atomic_load_explicit(&user->used, memory_order_relaxed);
+        for (uint32_t i = 0; i < used; i++) {
+            if (atomic_load_explicit(&rows->hazard[sl_ring_hazard_index(i)],
+                                     memory_order_relaxed) == slot + 1)
+                atomic_fetch_add_explicit(&user->overruns[i], 1, memory_order_relaxed);
+        }
+    }
+}
+
+uint32_t sl_ring_loan(struct sl_ring_writer *w)
+{
+    uint64_t held = held_slots(w);
+    for (;;) { /* at most once a slot: `held` grows by one each time round */
+        uint32_t s = oldest_slot(w, held);
+        bool overrun = s == w->slot_count;
+        if (overrun)
+            s = oldest_slot(w, 0);
+        struct sl_ring_slot *slot = &w->slots[s];
+        atomic_store_explicit(&slot->seq, 0, memory_order_relaxed);
+        /* SYNC with the fence in hold(): W1 before W2. Also keeps the stores to
+         * the payload behind seq = 0, for the look in sl_ring_release(). */
+        full_fence();
+        uint64_t now_held = overrun ? 0 : held_slots(w);
+        if ((now_held >> s & 1) == 0) {
+            if (overrun)
+                count_overrun(w, s);
+            w->slot_seq[s] = 0;
+            memset(slot->meta, 0, sizeof slot->meta);
+            return s;
+        }
+        /* Taken between the two looks: its record is untouched, give it back.
+         * SYNC with the acquire of seq in hold(), as in sl_ring_publish(). */
+        atomic_store_explicit(&slot->seq, w->slot_seq[s], memory_order_release);
+        held |= now_held;
+    }
+}
+
+void sl_ring_publish(struct sl_ring_writer *w, uint32_t s, size_t size, uint64_t measured_ns,
+                     uint64_t now_ns)
+{
+    struct sl_ring_slot *slot = &w->slots[s];
+    uint64_t seq = atomic_load_explicit(&w->seq, memory_order_relaxed) + 1;
+    atomic_store_explicit(&slot->measured_ns, measured_ns, memory_order_relaxed);
+    atomic_store_explicit(&slot->published_ns, now_ns, memory_order_relaxed);
+    atomic_store_explicit(&slot->size, size <= w->capacity_bytes ? size : w->capacity_bytes,
+                          memory_order_relaxed);
+    w->slot_seq[s] = seq;
+    w->newest_slot = s;
+    /* SYNC with the acquire of seq in hold(): the payload is there before its
+     * number is. */
+    atomic_store_explicit(&slot->seq, seq, memory_order_release);
+    /* SYNC with the acquire in newer(). */
+    atomic_store_explicit(&w->header->newest, seq << 8 | s, memory_order_release);
+    atomic_store_explicit(&w->seq, seq, memory_order_relaxed);
+    atomic_store_explicit(&w->newest_ns, now_ns, memory_order_relaxed);
+    /* SYNC with the reader's fence between S1 and S2: P1 before P2. */
+    full_fence();
+}
+
+/* ---- reader ---- */
+
+/* The newest word if it is newer than what was acquired last, else 0. */
+static uint64_t newer(const struct sl_ring_reader *r)
+{
+    /* SYNC with the release of newest in sl_ring_publish(). */
+    uint64_t newest = atomic_load_explicit(&r->header->newest, memory_order_acquire);
+    return newest >> 8 > r->last_seq ? newest : 0;
+}
+
+bool sl_ring_news(const struct sl_ring_reader *r)
+{
+    return newer(r) != 0;
+}
+
+static void let_go(struct sl_ring_reader *r)
+{
+    /* SYNC with the acquire in held_by_user(). */
+    atomic_store_explicit(r->hazard, 0, memory_order_release);
+}
+
+/* R1, R2: holds slot `s` if record `seq` is still in it. */
+static bool hold(struct sl_ring_reader *r, uint32_t s, uint64_t seq, struct sl_bus_view *view)
+{
+    /* Release: this too ends a hold, that of the try before. */
+    atomic_store_explicit(r->hazard, (uint8_t)(s + 1), memory_order_release);
+    /* SYNC with the fence in sl_ring_loan(): R1 before R2. */
+    full_fence();
+    const struct sl_ring_slot *slot = &r->slots[s];
+    /* SYNC with the release of seq in sl_ring_publish() and sl_ring_loan(). */
+    if (atomic_load_explicit(&slot->seq, memory_order_acquire) != seq) {
+        let_go(r);
+        return false;
+    }
+    uint64_t size = atomic_load_explicit(&slot->size, memory_order_relaxed);
+    *view = (struct sl_bus_view){
+        .data = r->payloads + s * r->slot_bytes,
+        .meta = slot->meta,
+        .size = size <= r->slot_bytes ? size : r->slot_bytes,
+        .seq = seq,
+        .measured_ns = atomic_load_explicit(&slot->measured_ns, memory_order_relaxed),
+        .published_ns = atomic_load_explicit(&slot->published_ns, memory_order_relaxed),
+        /* A reader that only just arrived has missed nothing. */
+        .missed = r->last_seq == 0 ? 0 : seq - r->last_seq - 1,
+        .slot = s,
+    };
+    r->last_seq = seq;
+    return true;
+}
+
+int sl_ring_take_newest(struct sl_ring_reader *r, struct sl_bus_view *view)
+{
+    /* Goes round only if the writer reused the newest slot in between. */
+    for (int tries = 0; tries < TRIES_MAX; tries++) {
+        uint64_t newest = newer(r);
+        if (newest == 0)
+            return -EAGAIN;
+        uint32_t s = (uint32_t)(newest & 0xff);
+        if (s < r->slot_count && hold(r, s, newest >> 8, view))
+            return 0;
+    }
+    return -EPROTO;
+}
+
+/* The slot with the oldest record after the last acquired; its number in `seq`. */
+static uint32_t oldest_unread(const struct sl_ring_reader *r, uint64_t *seq)
+{
+    /* While nobody holds on, the slots are filled in turn: look there first. */
+    uint32_t guess = (uint32_t)(r->last_seq % r->slot_count);
+    *seq = atomic_load_explicit(&r->slots[guess].seq, memory_order_relaxed);
+    if (*seq == r->last_seq + 1)
+        return guess;
+    uint32_t best = 0;
+    *seq = 0;
+    for (uint32_t s = 0; s < r->slot_count; s++) {
+        uint64_t here = atomic_load_explicit(&r->slots[s].seq, memory_order_relaxed);
+        if (here > r->last_seq && (*seq == 0 || here < *seq)) {
+            *seq = here;
+            best = s;
+        }
+    }
+    return best;
+}
+
+int sl_ring_take_next(struct sl_ring_reader *r, struct sl_bus_view *view)
+{
+    for (int tries = 0; tries < TRIES_MAX; tries++) {
+        if (newer(r) == 0)
+            return -EAGAIN;
+        uint64_t seq;
+        uint32_t s = oldest_unread(r, &seq);
+        if (seq != 0 && hold(r, s, seq, view))
+            return 0;
+    }
+    return -EPROTO;
+}
+
+int sl_ring_release(struct sl_ring_reader *r, struct sl_bus_view *view)
+{
+    /* SYNC with the fence in sl_ring_loan(): every look at the payload comes
+     * before this look at its number. */
+    atomic_thread_fence(memory_order_acquire);
+    uint64_t seq = atomic_load_explicit(&r->slots[view->slot].seq, memory_order_relaxed);
+    let_go(r);
+    return seq == view->seq ? 0 : -EOVERFLOW;
+}
