@@ -52,7 +52,7 @@ static int user_of(struct sl_bus_door *d, uid_t uid)
         sl_bus_memory_close(&user->rows);
         return rc;
     }
-    return (int)sl_ring_add_user(d->ring, user->rows.map);
+    return (int)sl_ring_add_user(d->ring, user->rows.map, uid != d->owner);
 }
 
 static void set_used(struct sl_bus_door *d, uint32_t u)
@@ -283,14 +283,15 @@ static void hear(struct sl_bus_door *d, struct sl_bus_guest_entry *g)
         answer_observer(d, g->fd);
     } else if (first_words && hello.guest == SL_BUS_GUEST_READER && n == sizeof hello) {
         g->event_fd = event_fd;
+        event_fd = -1;
         int rc = seat_reader(d, g, &hello);
         if (rc == 0)
             return;
         if (!g->reader)
             refuse(g->fd, rc);
-    } else if (event_fd >= 0) {
-        close(event_fd);
     }
+    if (event_fd >= 0)
+        close(event_fd);
     dismiss(d, g);
 }
 

@@ -27,7 +27,8 @@ int sl_bus_name_check(const char *name, struct sl_error *err)
         good = islower((unsigned char)name[i]) || isdigit((unsigned char)name[i]) || name[i] == '_';
     if (good)
         return 0;
-    return sl_error_set(err, -EINVAL, "\"%s\" cannot be a bus's name; use 1 to %d of a-z, 0-9 and _",
+    return sl_error_set(err, -EINVAL,
+                        "\"%s\" cannot be a bus's name; use 1 to %d of a-z, 0-9 and _",
                         name == NULL ? "" : name, SL_BUS_NAME_MAX);
 }
 

@@ -515,10 +515,10 @@ int sl_bus_acquire_next(struct sl_bus_reader *r, struct sl_bus_view *view)
 
 int sl_bus_release(struct sl_bus_reader *r, struct sl_bus_view *view)
 {
-    if (!r->holds || r->fork.orphan)
+    if (!r->holds)
         return -EOVERFLOW;
     r->holds = false;
-    int rc = sl_ring_release(&r->ring, view);
+    int rc = r->fork.orphan ? -EOVERFLOW : sl_ring_release(&r->ring, view);
     view->data = view->meta = NULL;
     return rc;
 }

@@ -53,9 +53,10 @@ void sl_ring_create(struct sl_ring_writer *w, void *ring, void *payloads, uint32
     w->header->capacity_bytes = capacity_bytes;
 }
 
-uint32_t sl_ring_add_user(struct sl_ring_writer *w, struct sl_ring_rows *rows)
+uint32_t sl_ring_add_user(struct sl_ring_writer *w, struct sl_ring_rows *rows, bool foreign)
 {
     uint32_t user = atomic_load_explicit(&w->user_count, memory_order_relaxed);
+    w->users[user].foreign = foreign;
     atomic_store_explicit(&w->users[user].rows, rows, memory_order_relaxed);
     /* SYNC with the acquire in held_slots(), and with that of who wakes. */
     atomic_store_explicit(&w->user_count, user + 1, memory_order_release);
@@ -81,15 +82,18 @@ static uint64_t held_by_user(const struct sl_ring_user *user)
     return held;
 }
 
-static uint64_t held_slots(const struct sl_ring_writer *w)
+/* Bit s: slot s is held by anybody, or by anybody of the writer's own user. */
+static uint64_t held_slots(const struct sl_ring_writer *w, bool by_own_only)
 {
     uint64_t held = 0;
     /* SYNC with the release in sl_ring_add_user(). A reader that came in after
      * this look finds s.seq == 0: it was told its row after `used` covered it,
      * and both lie before its R1. */
     uint32_t users = atomic_load_explicit(&w->user_count, memory_order_acquire);
-    for (uint32_t u = 0; u < users; u++)
-        held |= held_by_user(&w->users[u]);
+    for (uint32_t u = 0; u < users; u++) {
+        if (!by_own_only || !w->users[u].foreign)
+            held |= held_by_user(&w->users[u]);
+    }
     return held;
 }
 
@@ -109,7 +113,7 @@ static uint32_t oldest_slot(const struct sl_ring_writer *w, uint64_t excluded)
 /* Only for those who look at the bus: the readers learn it on release. */
 static void count_overrun(struct sl_ring_writer *w, uint32_t slot)
 {
-    atomic_fetch_add_explicit(&w->overruns, 1, memory_order_relaxed);
+    bool held = false;
     uint32_t users = atomic_load_explicit(&w->user_count, memory_order_acquire);
     for (uint32_t u = 0; u < users; u++) {
         struct sl_ring_user *user = &w->users[u];
@@ -117,38 +121,54 @@ static void count_overrun(struct sl_ring_writer *w, uint32_t slot)
         uint32_t used = atomic_load_explicit(&user->used, memory_order_relaxed);
         for (uint32_t i = 0; i < used; i++) {
             if (atomic_load_explicit(&rows->hazard[sl_ring_hazard_index(i)],
-                                     memory_order_relaxed) == slot + 1)
-                atomic_fetch_add_explicit(&user->overruns[i], 1, memory_order_relaxed);
+                                     memory_order_relaxed) != slot + 1)
+                continue;
+            atomic_fetch_add_explicit(&user->overruns[i], 1, memory_order_relaxed);
+            held = true;
         }
+    }
+    if (held)
+        atomic_fetch_add_explicit(&w->overruns, 1, memory_order_relaxed);
+}
+
+/* W1, W2: takes the oldest slot out of circulation that nobody (or nobody of the
+ * writer's own user) holds; slot_count if there is none. */
+static uint32_t take_free_slot(struct sl_ring_writer *w, bool by_own_only)
+{
+    uint64_t held = held_slots(w, by_own_only);
+    for (;;) { /* at most once a slot: `held` grows by one each time round */
+        uint32_t s = oldest_slot(w, held);
+        if (s == w->slot_count)
+            return s;
+        atomic_store_explicit(&w->slots[s].seq, 0, memory_order_relaxed);
+        /* SYNC with the fence in hold(): W1 before W2. Also keeps the stores to
+         * the payload behind seq = 0, for the look in sl_ring_release(). */
+        full_fence();
+        uint64_t now_held = held_slots(w, by_own_only);
+        if ((now_held >> s & 1) == 0)
+            return s;
+        /* Taken between the two looks: its record is untouched, give it back.
+         * SYNC with the acquire of seq in hold(), as in sl_ring_publish(). */
+        atomic_store_explicit(&w->slots[s].seq, w->slot_seq[s], memory_order_release);
+        held |= now_held;
     }
 }
 
 uint32_t sl_ring_loan(struct sl_ring_writer *w)
 {
-    uint64_t held = held_slots(w);
-    for (;;) { /* at most once a slot: `held` grows by one each time round */
-        uint32_t s = oldest_slot(w, held);
-        bool overrun = s == w->slot_count;
-        if (overrun)
+    uint32_t s = take_free_slot(w, false);
+    if (s == w->slot_count) {
+        s = take_free_slot(w, true);
+        if (s == w->slot_count) {
             s = oldest_slot(w, 0);
-        struct sl_ring_slot *slot = &w->slots[s];
-        atomic_store_explicit(&slot->seq, 0, memory_order_relaxed);
-        /* SYNC with the fence in hold(): W1 before W2. Also keeps the stores to
-         * the payload behind seq = 0, for the look in sl_ring_release(). */
-        full_fence();
-        uint64_t now_held = overrun ? 0 : held_slots(w);
-        if ((now_held >> s & 1) == 0) {
-            if (overrun)
-                count_overrun(w, s);
-            w->slot_seq[s] = 0;
-            memset(slot->meta, 0, sizeof slot->meta);
-            return s;
+            atomic_store_explicit(&w->slots[s].seq, 0, memory_order_relaxed);
+            full_fence(); /* as in take_free_slot() */
         }
-        /* Taken between the two looks: its record is untouched, give it back.
-         * SYNC with the acquire of seq in hold(), as in sl_ring_publish(). */
-        atomic_store_explicit(&slot->seq, w->slot_seq[s], memory_order_release);
-        held |= now_held;
+        count_overrun(w, s);
     }
+    w->slot_seq[s] = 0;
+    memset(w->slots[s].meta, 0, sizeof w->slots[s].meta);
+    return s;
 }
 
 void sl_ring_publish(struct sl_ring_writer *w, uint32_t s, size_t size, uint64_t measured_ns,

@@ -30,7 +30,9 @@
  * slot but the newest is held does the writer go on regardless: then s.seq is
  * no longer n when the reader releases, which is how it learns (the read side
  * of a seqlock; the fences are those of Boehm, "Can Seqlocks Get Along With
- * Programming Language Memory Models?", MSPC 2012).
+ * Programming Language Memory Models?", MSPC 2012). It takes what foreign users
+ * hold before what its own user's readers hold: a stranger who announces every
+ * slot for ever gains nothing.
  *
  * Sleeping follows the same pattern:
  *
@@ -106,6 +108,8 @@ static inline uint32_t sl_ring_hazard_index(uint32_t reader)
  * writer runs: `rows` once, `used` whenever readers come and go. */
 struct sl_ring_user {
     _Atomic(struct sl_ring_rows *) rows;
+    bool foreign;          /* not the writer's own: holds are respected as long as that
+                            * costs no reader of the writer's own user anything */
     _Atomic uint32_t used; /* readers below this may be there */
     _Atomic uint64_t overruns[SL_BUS_READERS_MAX];
 };
@@ -138,9 +142,11 @@ void sl_ring_create(struct sl_ring_writer *writer, void *ring, void *payloads, u
 
 /* Lets the readers of one more user in. From the door's thread. Returns the
  * user's number. */
-uint32_t sl_ring_add_user(struct sl_ring_writer *writer, struct sl_ring_rows *rows);
+uint32_t sl_ring_add_user(struct sl_ring_writer *writer, struct sl_ring_rows *rows, bool foreign);
 
-/* The slot to fill next. Bounded: at most slot_count looks at the rows. */
+/* The slot to fill next: the oldest that nobody holds; else the oldest that
+ * only foreign users hold; else the oldest of all but the newest. Bounded: at
+ * most 2 * slot_count looks at the rows. */
 uint32_t sl_ring_loan(struct sl_ring_writer *writer);
 
 /* Makes the loaned slot the newest, and orders that before the look at who

@@ -1,4 +1,5 @@
 sl_test(bus_test unit/bus_test.c skylane_rt)
+sl_test(bus_life_test unit/bus_life_test.c skylane_rt)
 sl_test(runtime_test unit/runtime_test.c skylane_rt skylane_rt_guard)
 
 # The build itself keeps includes to the design's direction: a file that has

@@ -20,46 +20,9 @@
 
 #include <cmocka.h>
 
-#include "rt/bus.h"
-#include "rt/clock.h"
-#include "rt/frame.h"
-
-#define TYPE       SL_FOURCC('T', 'S', 'T', '1')
-#define OTHER_TYPE SL_FOURCC('T', 'S', 'T', '2')
+#include "bus_helpers.h"
 
 static char dir[] = "/dev/shm/sl-bus-test-XXXXXX";
-
-static struct sl_bus_writer *open_writer(const char *name, uint32_t slots, size_t bytes)
-{
-    struct sl_error err = {0};
-    struct sl_bus_writer *w = NULL;
-    const struct sl_bus_writer_config config = {
-        .name = name, .type = TYPE, .slot_count = slots, .slot_bytes = bytes};
-    if (sl_bus_writer_open(&w, &config, &err) != 0)
-        fail_msg("%s", err.text);
-    return w;
-}
-
-static struct sl_bus_reader *open_reader(const char *name, bool realtime)
-{
-    struct sl_error err = {0};
-    struct sl_bus_reader *r = NULL;
-    const struct sl_bus_reader_config config = {
-        .name = name, .type = TYPE, .min_bytes = 8, .realtime = realtime};
-    if (sl_bus_reader_open(&r, &config, &err) != 0)
-        fail_msg("%s", err.text);
-    return r;
-}
-
-static void put(struct sl_bus_writer *w, uint64_t value)
-{
-    sl_bus_write(w, &value, 8, value * 10);
-}
-
-static uint64_t in_ms(uint64_t ms)
-{
-    return sl_clock_now_ns() + ms * SL_NS_PER_MS;
-}
 
 static void newest_and_next(void **state)
 {
@@ -331,30 +294,6 @@ static void shortage_of_memory_is_told_before_it_hurts(void **state)
     assert_null(w);
     w = open_writer("vast", 4, 64); /* the name is free again */
     sl_bus_writer_close(w);
-}
-
-/* Runs `main` in a child and returns its pid once it wrote a byte to its pipe. */
-static pid_t start_child(void (*main)(int ready_fd))
-{
-    int fds[2];
-    char byte;
-    assert_int_equal(pipe(fds), 0);
-    pid_t pid = fork();
-    if (pid == 0) {
-        close(fds[0]);
-        main(fds[1]);
-        _exit(0);
-    }
-    close(fds[1]);
-    assert_int_equal(read(fds[0], &byte, 1), 1);
-    close(fds[0]);
-    return pid;
-}
-
-static void kill_child(pid_t pid)
-{
-    kill(pid, SIGKILL);
-    waitpid(pid, NULL, 0);
 }
 
 static void writing_child(int ready_fd)
