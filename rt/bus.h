@@ -163,9 +163,10 @@ void sl_bus_reader_close(struct sl_bus_reader *reader); /* releases what it hold
 int sl_bus_wait(struct sl_bus_reader *reader, uint64_t deadline_ns);
 
 /* Lends the newest record. One at a time. 0; -EAGAIN (nothing newer than the
- * last); -EPIPE, -EPROTO, -EUSERS, -EBUSY, -ECHILD as above. Lock-free; no
- * system call while attached, but for a look every 50 ms whether the writer
- * lives while nothing is new. */
+ * last, or the writer has not answered yet); -EPIPE, -EPROTO, -EUSERS, -EBUSY,
+ * -ECHILD as above. Lock-free; no system call while attached, but for a look
+ * every 50 ms whether the writer lives while nothing is new. While it attaches
+ * to a new writer it blocks at most 10 ms, a real-time reader not at all. */
 int sl_bus_acquire_newest(struct sl_bus_reader *reader, struct sl_bus_view *view);
 
 /* Lends the oldest record still there after the last acquired one: for who

@@ -27,6 +27,7 @@
 #define LOOKUP_INTERVAL_MAX_NS (80 * SL_NS_PER_MS)
 #define ALIVE_INTERVAL_NS      (50 * SL_NS_PER_MS)
 #define OPEN_PATIENCE_NS       (100 * SL_NS_PER_MS)
+#define ANSWER_PATIENCE_NS     (10 * SL_NS_PER_MS)
 #define SILENCE_NS             (1 * SL_NS_PER_S) /* then the writer is said not to answer */
 
 struct sl_bus_reader {
@@ -300,15 +301,25 @@ static int knock(struct sl_bus_reader *r, uint64_t now)
     return problem(r, -EAGAIN, "the writer of bus %s has not answered yet", r->name);
 }
 
-/* Not attached: does what can be done about it without blocking. 0 if it is now;
- * -EAGAIN while the writer is asked; else -EPIPE, -EPROTO or -EUSERS. */
+static void wait_for_answer(const struct sl_bus_reader *r, uint64_t patience_ns)
+{
+    struct pollfd door = {.fd = r->socket, .events = POLLIN};
+    const struct timespec patience = sl_clock_timespec(patience_ns);
+    ppoll(&door, 1, &patience, NULL);
+}
+
+/* Not attached: does what can be done about it at once. 0 if it is now; -EAGAIN while the writer is
+ * asked; else -EPIPE, -EPROTO or -EUSERS. */
 static int try_attach(struct sl_bus_reader *r)
 {
     uint64_t now = sl_clock_now_ns();
     if (r->socket < 0) {
         if (now < r->next_lookup_ns)
             return r->problem_code;
-        knock(r, now);
+        /* The door answers in less than a millisecond; that is waited for, so
+         * that whoever asks for a record gets it, but by a real-time reader. */
+        if (knock(r, now) == -EAGAIN && !r->realtime)
+            wait_for_answer(r, ANSWER_PATIENCE_NS);
     }
     if (r->socket >= 0) {
         int rc = hear_welcome(r);
@@ -436,10 +447,7 @@ static void wait_for_writer(struct sl_bus_reader *r, uint64_t now, uint64_t dead
             earlier(deadline_ns, r->next_lookup_ns > now ? r->next_lookup_ns : now));
         return;
     }
-    struct pollfd door = {.fd = r->socket, .events = POLLIN};
-    const struct timespec patience =
-        sl_clock_timespec(earlier(deadline_ns - now, LOOKUP_INTERVAL_NS));
-    ppoll(&door, 1, &patience, NULL);
+    wait_for_answer(r, earlier(deadline_ns - now, LOOKUP_INTERVAL_NS));
 }
 
 int sl_bus_wait(struct sl_bus_reader *r, uint64_t deadline_ns)

@@ -25,6 +25,19 @@ void sl_settings_calibration(const struct sl_settings *settings, struct sl_camer
     };
 }
 
+void sl_settings_bus_rights(const struct sl_settings *settings, struct sl_bus_writer_config *out)
+{
+    static const char *const CHOICES[] = {[SL_BUS_ACCESS_OWNER] = "owner",
+                                          [SL_BUS_ACCESS_GROUP] = "group",
+                                          [SL_BUS_ACCESS_ALL] = "all"};
+    out->access = SL_BUS_ACCESS_OWNER;
+    for (uint32_t i = 0; i < sizeof CHOICES / sizeof CHOICES[0]; i++) {
+        if (strcmp(settings->bus.access, CHOICES[i]) == 0)
+            out->access = i;
+    }
+    out->group = settings->bus.group;
+}
+
 void sl_settings_detect(const struct sl_settings *settings, struct sl_detect_config *out)
 {
     memset(out, 0, sizeof *out);

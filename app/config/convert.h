@@ -7,8 +7,11 @@
 #include "app/control/limits.h"
 #include "app/control/safety.h"
 #include "app/detect/detect.h"
+#include "rt/bus.h"
 
 void sl_settings_calibration(const struct sl_settings *settings, struct sl_camera_calibration *out);
+/* Who may read a bus: fills `access` and `group`, which points into the settings. */
+void sl_settings_bus_rights(const struct sl_settings *settings, struct sl_bus_writer_config *out);
 void sl_settings_detect(const struct sl_settings *settings, struct sl_detect_config *out);
 void sl_settings_control(const struct sl_settings *settings, struct sl_control_config *out);
 void sl_settings_safety(const struct sl_settings *settings, struct sl_safety_config *out);

@@ -38,11 +38,12 @@ static int open_reader(struct sl_bus_reader **reader, const char *name, uint32_t
     return sl_bus_reader_open(reader, &config, err);
 }
 
-static int open_writer(struct sl_bus_writer **writer, const char *name, uint32_t type, size_t bytes,
-                       struct sl_error *err)
+static int open_writer(struct sl_bus_writer **writer, const struct sl_settings *settings,
+                       const char *name, uint32_t type, size_t bytes, struct sl_error *err)
 {
-    const struct sl_bus_writer_config config = {
+    struct sl_bus_writer_config config = {
         .name = name, .type = type, .slot_count = SL_BUS_RECORD_SLOTS, .slot_bytes = bytes};
+    sl_settings_bus_rights(settings, &config);
     return sl_bus_writer_open(writer, &config, err);
 }
 
@@ -61,12 +62,12 @@ static int open_camera(struct sl_drive *d, struct sl_error *err)
     int rc = sl_camera_open(&d->camera.camera, &config, err);
     if (rc != 0)
         return rc;
-    const struct sl_bus_writer_config bus = {.name = s->bus.camera,
-                                             .type = SL_RECORD_FRAME,
-                                             .slot_count = SL_BUS_FRAME_SLOTS,
-                                             .slot_bytes =
-                                                 sl_camera_caps(d->camera.camera)->frame_bytes,
-                                             .huge_pages = s->realtime.enable};
+    struct sl_bus_writer_config bus = {.name = s->bus.camera,
+                                       .type = SL_RECORD_FRAME,
+                                       .slot_count = SL_BUS_FRAME_SLOTS,
+                                       .slot_bytes = sl_camera_caps(d->camera.camera)->frame_bytes,
+                                       .huge_pages = s->realtime.enable};
+    sl_settings_bus_rights(s, &bus);
     return sl_bus_writer_open(&d->camera.writer, &bus, err);
 }
 
@@ -86,7 +87,7 @@ static int open_detector(struct sl_drive *d, struct sl_error *err)
     if (rc == 0)
         rc = open_reader(&d->detect.reader, s->bus.camera, SL_RECORD_FRAME, 1, err);
     if (rc == 0)
-        rc = open_writer(&d->detect.writer, s->bus.detection, SL_RECORD_DETECTION,
+        rc = open_writer(&d->detect.writer, s, s->bus.detection, SL_RECORD_DETECTION,
                          sizeof(struct sl_detection), err);
     return rc;
 }
@@ -112,10 +113,14 @@ static int open_control(struct sl_drive *d, struct sl_error *err)
     if (rc == 0)
         rc = open_reader(&node->odometry, s->bus.odometry, SL_RECORD_ODOMETRY,
                          sizeof(struct sl_odometry), err);
+    struct sl_bus_writer_config rights = {0};
+    sl_settings_bus_rights(s, &rights);
     const struct sl_actuator_config actuator = {.driver = s->actuator.driver,
                                                 .target = s->bus.command,
                                                 .steering_max_rad = s->vehicle.steering_max_rad,
-                                                .speed_max_mps = s->vehicle.speed_max_mps};
+                                                .speed_max_mps = s->vehicle.speed_max_mps,
+                                                .bus_access = rights.access,
+                                                .bus_group = rights.group};
     if (rc == 0)
         rc = sl_actuator_open(&node->actuator, &actuator, err);
     return rc;
@@ -126,8 +131,8 @@ static int open_bridge(struct sl_drive *d, struct sl_error *err)
     const struct sl_settings *s = d->settings;
     const struct sl_bus_reader_config actions = {
         .name = s->bus.action, .type = SL_RECORD_ACTION, .min_bytes = sizeof(struct sl_action)};
-    int rc =
-        open_writer(&d->state_writer, s->bus.state, SL_RECORD_STATE, sizeof(struct sl_state), err);
+    int rc = open_writer(&d->state_writer, s, s->bus.state, SL_RECORD_STATE,
+                         sizeof(struct sl_state), err);
     if (rc == 0)
         rc = sl_bus_reader_open(&d->actions, &actions, err);
     return rc;

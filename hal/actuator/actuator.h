@@ -31,6 +31,8 @@ struct sl_actuator_config {
     const char *target;      /* bus: its name, vehicle_command if NULL or empty; null: ignored */
     double steering_max_rad; /* commands beyond are clamped; finite, above 0 */
     double speed_max_mps;    /* the same */
+    uint32_t bus_access;     /* bus: who may read it, enum sl_bus_access */
+    const char *bus_group;   /* bus: the group's name for SL_BUS_ACCESS_GROUP, or NULL */
 };
 
 struct sl_actuator;

@@ -17,6 +17,8 @@ static int bus_open(void *state, const struct sl_actuator_config *config, struct
         .type = SL_RECORD_COMMAND,
         .slot_count = SL_BUS_RECORD_SLOTS,
         .slot_bytes = sizeof(struct sl_command),
+        .access = config->bus_access,
+        .group = config->bus_group,
     };
     return sl_bus_writer_open(&b->writer, &writer, err);
 }

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app/config/convert.h"
 #include "rt/bus.h"
 #include "rt/clock.h"
 #include "rt/thread.h"
@@ -37,11 +38,13 @@ struct sl_host {
     struct sl_host_status status;
 };
 
-static int open_writer(struct sl_bus_writer **writer, const char *name, uint32_t type,
-                       uint32_t slots, size_t bytes, bool huge, struct sl_error *err)
+static int open_writer(struct sl_bus_writer **writer, const struct sl_settings *settings,
+                       const char *name, uint32_t type, uint32_t slots, size_t bytes, bool huge,
+                       struct sl_error *err)
 {
-    const struct sl_bus_writer_config config = {
+    struct sl_bus_writer_config config = {
         .name = name, .type = type, .slot_count = slots, .slot_bytes = bytes, .huge_pages = huge};
+    sl_settings_bus_rights(settings, &config);
     return sl_bus_writer_open(writer, &config, err);
 }
 
@@ -62,14 +65,14 @@ int sl_host_open(struct sl_host **out, const struct sl_host_config *config, stru
     const struct sl_bus_reader_config action = {
         .name = s->bus.action, .type = SL_RECORD_ACTION, .min_bytes = sizeof(struct sl_action)};
 
-    int rc = open_writer(&host->camera, s->bus.camera, SL_RECORD_FRAME, SL_BUS_FRAME_SLOTS,
+    int rc = open_writer(&host->camera, s, s->bus.camera, SL_RECORD_FRAME, SL_BUS_FRAME_SLOTS,
                          frame_bytes == 0 ? 1 : frame_bytes, true, err);
     if (rc == 0)
-        rc = open_writer(&host->truth, SL_BUS_TRUTH, SL_RECORD_TRUTH, SL_BUS_RECORD_SLOTS,
+        rc = open_writer(&host->truth, s, SL_BUS_TRUTH, SL_RECORD_TRUTH, SL_BUS_RECORD_SLOTS,
                          sizeof(struct sl_truth), false, err);
     if (rc == 0)
-        rc = open_writer(&host->odometry, s->bus.odometry, SL_RECORD_ODOMETRY, SL_BUS_RECORD_SLOTS,
-                         sizeof(struct sl_odometry), false, err);
+        rc = open_writer(&host->odometry, s, s->bus.odometry, SL_RECORD_ODOMETRY,
+                         SL_BUS_RECORD_SLOTS, sizeof(struct sl_odometry), false, err);
     if (rc == 0)
         rc = sl_bus_reader_open(&host->command, &command, err);
     if (rc == 0)
