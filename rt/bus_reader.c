@@ -267,6 +267,11 @@ static int hear_welcome(struct sl_bus_reader *r)
     r->lookup_interval_ns = LOOKUP_INTERVAL_NS;
     r->next_alive_ns = sl_clock_now_ns() + ALIVE_INTERVAL_NS;
     set_timer(r, 0);
+    /* Who polls before acquiring has not armed it: there may be something. */
+    const uint64_t one = 1;
+    if (r->pollable && write(r->event_fd, &one, sizeof one) < 0 && errno != EAGAIN)
+        return problem(r, -EPIPE, "cannot signal the descriptor of bus %s: %s", r->name,
+                       strerror(errno));
     return 0;
 }
 

@@ -469,6 +469,19 @@ static void descriptor_tells_news_and_life(void **state)
     sl_bus_reader_close(r);
 }
 
+static void descriptor_is_armed_from_the_start(void **state)
+{
+    (void)state;
+    const struct sl_bus_reader_config config = {
+        .name = "early", .type = TYPE, .min_bytes = 8, .pollable = true};
+    struct sl_bus_writer *w = open_writer("early", 4, 64);
+    struct sl_bus_reader *r = open_reader_with(&config); /* attaches at once */
+    put(w, 1);
+    assert_true(is_readable(r, 1000)); /* without any read before */
+    sl_bus_reader_close(r);
+    sl_bus_writer_close(w);
+}
+
 static void *put_after_20_ms(void *writer)
 {
     sl_clock_sleep_until_ns(in_ms(20));
@@ -557,6 +570,7 @@ int main(void)
         cmocka_unit_test(forked_child_disturbs_nobody),
         cmocka_unit_test(bus_ends_with_its_writer_and_not_with_its_children),
         cmocka_unit_test(descriptor_tells_news_and_life),
+        cmocka_unit_test(descriptor_is_armed_from_the_start),
         cmocka_unit_test(spinner_hands_over_and_times_out),
         cmocka_unit_test(no_page_faults_after_start),
     };
