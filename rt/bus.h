@@ -149,7 +149,7 @@ struct sl_bus_reader_config {
  * 100 ms. The writer need not exist, then or later: the reader attaches when it
  * appears and moves on when it is replaced, inside sl_bus_wait() and the
  * acquiring functions. A reader without a writer looks for one every 10 ms at
- * first, later every 80 ms. 0; -EINVAL; -ENOMEM; -EMFILE. */
+ * first, later every 40 ms. 0; -EINVAL; -ENOMEM; -EMFILE. */
 int sl_bus_reader_open(struct sl_bus_reader **reader, const struct sl_bus_reader_config *config,
                        struct sl_error *err);
 void sl_bus_reader_close(struct sl_bus_reader *reader); /* releases what it holds; NULL allowed */

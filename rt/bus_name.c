@@ -207,11 +207,21 @@ static int with_door(const char *name, int (*call)(int, const struct sockaddr *,
 
 int sl_bus_door_connect(const char *name, int32_t *pid, uint64_t *door_id)
 {
-    /* Before connecting: if the door is replaced in between, this is out of
-     * date at once, and the reader looks again. */
+    int fd;
+    uint64_t before, after = sl_bus_door_id(name);
+    /* A door that was replaced in between could be either of the two. */
+    for (int attempt = 0;; attempt++) {
+        before = after;
+        fd = with_door(name, connect);
+        after = sl_bus_door_id(name);
+        if (fd < 0 || before == after)
+            break;
+        close(fd);
+        if (attempt == 10)
+            return -ECONNREFUSED;
+    }
     if (door_id != NULL)
-        *door_id = sl_bus_door_id(name);
-    int fd = with_door(name, connect);
+        *door_id = after;
     if (fd < 0 || pid == NULL)
         return fd;
     struct ucred peer; /* of the process that listens, answered or not */

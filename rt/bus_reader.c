@@ -24,7 +24,7 @@
 #include "rt/frame.h"
 
 #define LOOKUP_INTERVAL_NS     (10 * SL_NS_PER_MS)
-#define LOOKUP_INTERVAL_MAX_NS (80 * SL_NS_PER_MS)
+#define LOOKUP_INTERVAL_MAX_NS (40 * SL_NS_PER_MS) /* with the next: found in 100 ms */
 #define ALIVE_INTERVAL_NS      (50 * SL_NS_PER_MS)
 #define OPEN_PATIENCE_NS       (100 * SL_NS_PER_MS)
 #define ANSWER_PATIENCE_NS     (10 * SL_NS_PER_MS)
