@@ -174,7 +174,9 @@ int sl_bus_acquire_newest(struct sl_bus_reader *reader, struct sl_bus_view *view
 int sl_bus_acquire_next(struct sl_bus_reader *reader, struct sl_bus_view *view);
 
 /* Gives it back. 0, or -EOVERFLOW: the writer had to reuse the slot while it
- * was held, so that what was read from it may be torn; discard it. */
+ * was held, so that what was read from it may be torn; discard it. (Once in a
+ * million reads or so this is said of a whole record, when the writer was just
+ * looking whether it could have the slot; never the other way round.) */
 int sl_bus_release(struct sl_bus_reader *reader, struct sl_bus_view *view);
 
 /* Copies the newest record out whole: acquire, copy, release, again on overrun

@@ -541,11 +541,14 @@ static int read_record(struct sl_bus_reader *r, void *record, size_t size,
                        int (*take)(struct sl_ring_reader *, struct sl_bus_view *))
 {
     int rc = -EAGAIN;
+    uint64_t lost = 0; /* by the attempts before */
     for (int attempt = 0; attempt < 3; attempt++) {
         struct sl_bus_view view;
         rc = acquire(r, &view, take);
         if (rc != 0)
             return rc;
+        view.missed += lost;
+        lost = view.missed + 1;
         bool whole = view.size == size && size <= r->min_bytes;
         if (whole)
             memcpy(r->scratch, view.data, size);

@@ -66,6 +66,10 @@ static int create(struct sl_thread *thread, const struct sl_thread_config *confi
     pthread_attr_t attr;
     pthread_attr_init(&attr);
     size_t stack = config->stack_bytes == 0 ? DEFAULT_STACK : config->stack_bytes;
+    /* 16 KiB on x86-64, 128 KiB on aarch64. */
+    long least = sysconf(_SC_THREAD_STACK_MIN);
+    if (least > 0 && stack < (size_t)least)
+        stack = (size_t)least;
     int rc = pthread_attr_setstacksize(&attr, stack);
     if (rc == 0 && config->cpu >= 0) {
         cpu_set_t set;

@@ -14,7 +14,8 @@ struct sl_thread_config {
     const char *name;   /* at most 15 characters, as shown by ps and top */
     int priority;       /* SCHED_FIFO 1..98; 0: an ordinary thread */
     int cpu;            /* core to stay on; -1: any */
-    size_t stack_bytes; /* 0: 256 KiB; touched before main() is called */
+    size_t stack_bytes; /* 0: 256 KiB; at least what the C library asks for; touched
+                         * before main() is called */
 };
 
 struct sl_thread {
