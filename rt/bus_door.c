@@ -139,6 +139,9 @@ static void dismiss(struct sl_bus_door *d, struct sl_bus_guest_entry *g)
             break;
         }
     }
+    /* A child of fork() may still have the connection for a moment: closing it
+     * alone would leave it in the set, with a pointer to freed memory. */
+    epoll_ctl(d->epoll_fd, EPOLL_CTL_DEL, g->fd, NULL);
     close_guest(g);
     sl_bus_fork_unlock();
 }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "rt/bus_name.h"
@@ -95,15 +96,20 @@ int sl_bus_status_get(const char *name, struct sl_bus_status *status, struct sl_
 int sl_bus_clean(const char *name, struct sl_error *err)
 {
     char path[SL_BUS_PATH_BYTES];
+    struct stat st;
+    int fd;
     int rc = sl_bus_name_check(name, err);
     if (rc == 0)
-        rc = sl_bus_lock_is_held(name);
-    if (rc == -ENOENT)
-        return sl_error_set(err, rc, "there is no bus %s in %s", name, sl_bus_dir());
+        rc = sl_bus_lock_path(path, name, err);
+    if (rc != 0)
+        return rc;
+    if (lstat(path, &st) != 0)
+        return sl_error_set(err, -errno, "there is no bus %s in %s", name, sl_bus_dir());
+    if (!S_ISREG(st.st_mode) || st.st_size != 0)
+        return sl_error_set(err, -EINVAL, "%s is no bus, whatever its name; it is left alone",
+                            path);
     /* Under the lock, so that no writer can begin in between. */
-    int fd;
-    if (rc >= 0)
-        rc = sl_bus_lock_take(name, false, &fd, err);
+    rc = sl_bus_lock_take(name, false, &fd, err);
     if (rc != 0)
         return rc;
     if (sl_bus_door_path(path, name, NULL) == 0)

@@ -62,7 +62,8 @@ int sl_bus_list(char (*names)[SL_BUS_NAME_MAX + 1], size_t max, struct sl_error 
 int sl_bus_status_get(const char *name, struct sl_bus_status *status, struct sl_error *err);
 
 /* Removes the files of a bus whose writer is provably dead: its lock is free.
- * 0; -EBUSY (it lives); -ENOENT; -EACCES; in words in `err`. */
+ * 0; -EBUSY (it lives); -ENOENT; -EINVAL (a file of that name which is none of a
+ * bus's); -EACCES; in words in `err`. */
 int sl_bus_clean(const char *name, struct sl_error *err);
 
 #endif

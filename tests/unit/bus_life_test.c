@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -356,6 +357,14 @@ static void living_bus_is_not_cleaned(void **state)
     assert_string_equal(names[0], "alive");
     sl_bus_writer_close(w);
     assert_int_equal(sl_bus_list(names, 4, &err), 0);
+
+    char path[sizeof dir + 32];
+    snprintf(path, sizeof path, "%s/skylane.diary", dir);
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_int_equal(write(fd, "dear", 4), 4);
+    close(fd);
+    assert_int_equal(sl_bus_clean("diary", &err), -EINVAL); /* somebody's own file */
+    assert_int_equal(unlink(path), 0);
 }
 
 /* ---- fork ---- */
@@ -424,6 +433,39 @@ static void bus_ends_with_its_writer_and_not_with_its_children(void **state)
     sl_bus_writer_close(w);
     close(fds[0]);
     close(fds[1]);
+}
+
+static void *come_and_go(void *stop)
+{
+    while (!atomic_load((_Atomic bool *)stop)) {
+        struct sl_bus_status status;
+        sl_bus_status_get("busy", &status, NULL);
+        sl_bus_reader_close(open_reader("busy", false));
+    }
+    return NULL;
+}
+
+static void forking_while_guests_come_and_go(void **state)
+{
+    (void)state;
+    struct sl_bus_writer *w = open_writer("busy", 4, 64);
+    _Atomic bool stop = false;
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, come_and_go, &stop), 0);
+    for (int i = 0; i < 300; i++) {
+        pid_t pid = fork();
+        if (pid == 0)
+            _exit(0);
+        assert_int_equal(waitpid(pid, NULL, 0), pid);
+    }
+    atomic_store(&stop, true);
+    pthread_join(thread, NULL);
+    uint64_t value;
+    struct sl_bus_reader *r = open_reader("busy", false);
+    put(w, 3); /* the door is still in order */
+    assert_int_equal(sl_bus_read_newest(r, &value, 8, NULL), 0);
+    sl_bus_reader_close(r);
+    sl_bus_writer_close(w);
 }
 
 /* ---- ways of waiting ---- */
@@ -569,6 +611,7 @@ int main(void)
         cmocka_unit_test(living_bus_is_not_cleaned),
         cmocka_unit_test(forked_child_disturbs_nobody),
         cmocka_unit_test(bus_ends_with_its_writer_and_not_with_its_children),
+        cmocka_unit_test(forking_while_guests_come_and_go),
         cmocka_unit_test(descriptor_tells_news_and_life),
         cmocka_unit_test(descriptor_is_armed_from_the_start),
         cmocka_unit_test(spinner_hands_over_and_times_out),
