@@ -17,6 +17,7 @@ static const struct {
     {"sim", "the simulator: road, vehicle and camera"},
     {"detect", "find lanes in pictures"},
     {"action", "ask a running vehicle to arm, pause, resume, stop, respawn"},
+    {"bus", "look at buses, read from them, clean up, measure"},
     {"config", "print, check and explain the settings"},
 };
 #define VERB_COUNT (sizeof VERBS / sizeof VERBS[0])
