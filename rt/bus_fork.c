@@ -59,6 +59,6 @@ void sl_bus_fork_remove(struct sl_bus_fork_entry *entry)
 
 void sl_bus_fork_blank(void *map, unsigned long bytes)
 {
-    mmap(map, bytes, PROT_READ | PROT_WRITE,
-         MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
+    (void)mmap(map, bytes, PROT_READ | PROT_WRITE,
+               MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
 }

@@ -109,11 +109,13 @@ static uint64_t transparent_kib(const void *map)
     bool inside = false;
     FILE *f = fopen("/proc/self/smaps", "re");
     while (f != NULL && fgets(line, sizeof line, f) != NULL) {
-        uintptr_t from, to;
-        if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " ", &from, &to) == 2)
-            inside = from <= (uintptr_t)map && (uintptr_t)map < to;
-        else if (inside && sscanf(line, "ShmemPmdMapped: %" SCNu64, &kib) == 1)
-            break;
+        static const char KEY[] = "ShmemPmdMapped:";
+        char *end;
+        uintptr_t from = strtoul(line, &end, 16); /* "from-to rights ..." begins a mapping */
+        if (*end == '-')
+            inside = from <= (uintptr_t)map && (uintptr_t)map < strtoul(end + 1, NULL, 16);
+        else if (inside && strncmp(line, KEY, sizeof KEY - 1) == 0)
+            kib += strtoull(line + sizeof KEY - 1, NULL, 10);
     }
     if (f != NULL)
         fclose(f);
