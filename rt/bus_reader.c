@@ -275,6 +275,7 @@ static int hear_welcome(struct sl_bus_reader *r)
     return 0;
 }
 
+/* Connects to the door and says hello. 0, or -EPIPE. */
 static int knock(struct sl_bus_reader *r, uint64_t now)
 {
     r->socket = sl_bus_door_connect(r->name, &r->writer_pid, &r->door_id);
@@ -303,7 +304,10 @@ static int knock(struct sl_bus_reader *r, uint64_t now)
         struct epoll_event event = {.events = EPOLLIN};
         epoll_ctl(r->poll_fd, EPOLL_CTL_ADD, r->socket, &event);
     }
-    return problem(r, -EAGAIN, "the writer of bus %s has not answered yet", r->name);
+    /* Who was refused before stays so until there is another answer. */
+    if (r->problem_code != -EPROTO && r->problem_code != -EUSERS)
+        problem(r, -EAGAIN, "the writer of bus %s has not answered yet", r->name);
+    return 0;
 }
 
 static void wait_for_answer(const struct sl_bus_reader *r, uint64_t patience_ns)
@@ -323,7 +327,7 @@ static int try_attach(struct sl_bus_reader *r)
             return r->problem_code;
         /* The door answers in less than a millisecond; that is waited for, so
          * that whoever asks for a record gets it, but by a real-time reader. */
-        if (knock(r, now) == -EAGAIN && !r->realtime)
+        if (knock(r, now) == 0 && !r->realtime)
             wait_for_answer(r, ANSWER_PATIENCE_NS);
     }
     if (r->socket >= 0) {
