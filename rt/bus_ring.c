@@ -141,14 +141,15 @@ static uint32_t take_free_slot(struct sl_ring_writer *w, bool by_own_only)
         if (s == w->slot_count)
             return s;
         atomic_store_explicit(&w->slots[s].seq, 0, memory_order_relaxed);
-        /* SYNC with the fence in hold(): W1 before W2. Also keeps the stores to
-         * the payload behind seq = 0, for the look in sl_ring_release(). */
+        /* SYNC with the fence in hold(): W1, and the newest word, before W2. Also
+         * keeps the stores to the payload behind seq = 0, for the look in
+         * sl_ring_release(). */
         full_fence();
         uint64_t now_held = held_slots(w, by_own_only);
         if ((now_held >> s & 1) == 0)
             return s;
         /* Taken between the two looks: its record is untouched, give it back.
-         * SYNC with the acquire of seq in hold(), as in sl_ring_publish(). */
+         * SYNC with the acquire of seq in slot_still_has(), as in sl_ring_publish(). */
         atomic_store_explicit(&w->slots[s].seq, w->slot_seq[s], memory_order_release);
         held |= now_held;
     }
@@ -171,22 +172,35 @@ uint32_t sl_ring_loan(struct sl_ring_writer *w)
     return s;
 }
 
+static void store_facts(struct sl_ring_facts *facts, size_t size, uint64_t measured_ns,
+                        uint64_t published_ns, memory_order order)
+{
+    atomic_store_explicit(&facts->measured_ns, measured_ns, order);
+    atomic_store_explicit(&facts->published_ns, published_ns, order);
+    atomic_store_explicit(&facts->size, size, order);
+}
+
 void sl_ring_publish(struct sl_ring_writer *w, uint32_t s, size_t size, uint64_t measured_ns,
                      uint64_t now_ns)
 {
     struct sl_ring_slot *slot = &w->slots[s];
+    struct sl_ring_header *header = w->header;
     uint64_t seq = atomic_load_explicit(&w->seq, memory_order_relaxed) + 1;
-    atomic_store_explicit(&slot->measured_ns, measured_ns, memory_order_relaxed);
-    atomic_store_explicit(&slot->published_ns, now_ns, memory_order_relaxed);
-    atomic_store_explicit(&slot->size, size <= w->capacity_bytes ? size : w->capacity_bytes,
-                          memory_order_relaxed);
+    if (size > w->capacity_bytes)
+        size = w->capacity_bytes;
+    store_facts(&slot->facts, size, measured_ns, now_ns, memory_order_relaxed);
     w->slot_seq[s] = seq;
     w->newest_slot = s;
-    /* SYNC with the acquire of seq in hold(): the payload is there before its
-     * number is. */
+    /* SYNC with the acquire of seq in slot_still_has(): the payload is there
+     * before its number is. */
     atomic_store_explicit(&slot->seq, seq, memory_order_release);
-    /* SYNC with the acquire in newer(). */
-    atomic_store_explicit(&w->header->newest, seq << 8 | s, memory_order_release);
+    /* SYNC with the acquires in newest_still_is(): who sees one of these facts
+     * sees `begun` too. */
+    atomic_store_explicit(&header->begun, seq, memory_order_relaxed);
+    store_facts(&header->newest_facts, size, measured_ns, now_ns, memory_order_release);
+    /* SYNC with the acquires in newer() and newest_still_is(): payload and facts
+     * are there before the record is the newest. */
+    atomic_store_explicit(&header->newest, seq << 8 | s, memory_order_release);
     atomic_store_explicit(&w->seq, seq, memory_order_relaxed);
     atomic_store_explicit(&w->newest_ns, now_ns, memory_order_relaxed);
     /* SYNC with the reader's fence between S1 and S2: P1 before P2. */
@@ -208,10 +222,51 @@ bool sl_ring_news(const struct sl_ring_reader *r)
     return newer(r) != 0;
 }
 
+void sl_ring_warm(struct sl_ring_reader *r)
+{
+    /* It is 0 already; the store is what fetches the line. */
+    atomic_store_explicit(r->hazard, 0, memory_order_relaxed);
+}
+
 static void let_go(struct sl_ring_reader *r)
 {
     /* SYNC with the acquire in held_by_user(). */
     atomic_store_explicit(r->hazard, 0, memory_order_release);
+}
+
+static void load_facts(const struct sl_ring_facts *facts, struct sl_bus_view *view,
+                       memory_order order)
+{
+    view->measured_ns = atomic_load_explicit(&facts->measured_ns, order);
+    view->published_ns = atomic_load_explicit(&facts->published_ns, order);
+    view->size = atomic_load_explicit(&facts->size, order);
+}
+
+/* R2 by the newest word: true if it is record `seq` in slot `s`. Fills in the
+ * facts about it, or about who knows which if not. */
+static bool newest_still_is(const struct sl_ring_reader *r, uint32_t s, uint64_t seq,
+                            struct sl_bus_view *view)
+{
+    const struct sl_ring_header *header = r->header;
+    /* SYNC with the release of newest in sl_ring_publish(). */
+    if (atomic_load_explicit(&header->newest, memory_order_acquire) != (seq << 8 | s))
+        return false;
+    /* SYNC with the releases of these facts: if one is of a later record, so
+     * is `begun`. */
+    load_facts(&header->newest_facts, view, memory_order_acquire);
+    return atomic_load_explicit(&header->begun, memory_order_relaxed) == seq;
+}
+
+/* R2 by the slot's own number, as above. */
+static bool slot_still_has(const struct sl_ring_reader *r, uint32_t s, uint64_t seq,
+                           struct sl_bus_view *view)
+{
+    const struct sl_ring_slot *slot = &r->slots[s];
+    /* SYNC with the release of seq in sl_ring_publish() and take_free_slot(). */
+    if (atomic_load_explicit(&slot->seq, memory_order_acquire) != seq)
+        return false;
+    load_facts(&slot->facts, view, memory_order_relaxed);
+    return true;
 }
 
 /* R1, R2: holds slot `s` if record `seq` is still in it. */
@@ -219,33 +274,27 @@ static bool hold(struct sl_ring_reader *r, uint32_t s, uint64_t seq, struct sl_b
 {
     /* Release: this too ends a hold, that of the try before. */
     atomic_store_explicit(r->hazard, (uint8_t)(s + 1), memory_order_release);
-    /* SYNC with the fence in sl_ring_loan(): R1 before R2. */
+    /* SYNC with the fence in take_free_slot(): R1 before R2. */
     full_fence();
-    const struct sl_ring_slot *slot = &r->slots[s];
-    /* SYNC with the release of seq in sl_ring_publish() and sl_ring_loan(). */
-    if (atomic_load_explicit(&slot->seq, memory_order_acquire) != seq) {
+    if (!newest_still_is(r, s, seq, view) && !slot_still_has(r, s, seq, view)) {
         let_go(r);
         return false;
     }
-    uint64_t size = atomic_load_explicit(&slot->size, memory_order_relaxed);
-    *view = (struct sl_bus_view){
-        .data = r->payloads + s * r->slot_bytes,
-        .meta = slot->meta,
-        .size = size <= r->slot_bytes ? size : r->slot_bytes,
-        .seq = seq,
-        .measured_ns = atomic_load_explicit(&slot->measured_ns, memory_order_relaxed),
-        .published_ns = atomic_load_explicit(&slot->published_ns, memory_order_relaxed),
-        /* A reader that only just arrived has missed nothing. */
-        .missed = r->last_seq == 0 ? 0 : seq - r->last_seq - 1,
-        .slot = s,
-    };
+    view->data = r->payloads + s * r->slot_bytes;
+    view->meta = r->slots[s].meta;
+    view->slot = s;
+    view->seq = seq;
+    if (view->size > r->slot_bytes) /* no honest writer's */
+        view->size = r->slot_bytes;
+    /* A reader that only just arrived has missed nothing. */
+    view->missed = r->last_seq == 0 ? 0 : seq - r->last_seq - 1;
     r->last_seq = seq;
     return true;
 }
 
 int sl_ring_take_newest(struct sl_ring_reader *r, struct sl_bus_view *view)
 {
-    /* Goes round only if the writer reused the newest slot in between. */
+    /* Goes round only if the writer reused the slot in between. */
     for (int tries = 0; tries < TRIES_MAX; tries++) {
         uint64_t newest = newer(r);
         if (newest == 0)
@@ -292,7 +341,7 @@ int sl_ring_take_next(struct sl_ring_reader *r, struct sl_bus_view *view)
 
 int sl_ring_release(struct sl_ring_reader *r, struct sl_bus_view *view)
 {
-    /* SYNC with the fence in sl_ring_loan(): every look at the payload comes
+    /* SYNC with the fences in sl_ring_loan(): every look at the payload comes
      * before this look at its number. */
     atomic_thread_fence(memory_order_acquire);
     uint64_t seq = atomic_load_explicit(&r->slots[view->slot].seq, memory_order_relaxed);

@@ -19,14 +19,19 @@
  *   writer, to reuse slot s          reader, to hold slot s with record n
  *   W1 s.seq = 0                     R1 hazard = s
  *   -- fence --                      -- fence --
- *   W2 look at all hazards for s     R2 s.seq == n ?
+ *   W2 look at all hazards for s     R2 newest == (n, s), or s.seq == n ?
  *
  * With a sequentially consistent fence on both sides at least one of the two
  * sees the other (Dekker's argument; hazard pointers are Michael's, "Hazard
  * Pointers: Safe Memory Reclamation for Lock-Free Objects", IEEE TPDS 15(6),
  * 2004). If the writer sees the hazard it restores the sequence and takes
  * another slot; if the reader sees 0 or another number it lets go and looks for
- * the newest again. If both see each other, both step back. Only when every
+ * the newest again. If both see each other, both step back. Asking `newest`
+ * does as well as asking the slot, since the newest slot is never reused: the
+ * successor was stored there before W1. It is asked first because its line
+ * also says the newest record's size and times, so that a poller takes a record
+ * with the one line that it polls; those are read as with a seqlock, `begun`
+ * being the number that they belong to. Only when every
  * slot but the newest is held does the writer go on regardless: then s.seq is
  * no longer n when the reader releases, which is how it learns (the read side
  * of a seqlock; the fences are those of Boehm, "Can Seqlocks Get Along With
@@ -55,9 +60,16 @@
 #include "rt/bus.h"
 
 #define SL_RING_MAGIC          UINT64_C(0x32305355424c4b53) /* "SKLBUS02" */
-#define SL_RING_LAYOUT_VERSION 2u
+#define SL_RING_LAYOUT_VERSION 3u
 #define SL_RING_LINE_BYTES     64 /* of cache, on all machines that we know */
 #define SL_RING_BIT_WORDS      (SL_BUS_READERS_MAX / 64)
+
+/* Of a record. Atomic, since a reader may be overrun while it reads them. */
+struct sl_ring_facts {
+    _Atomic uint64_t measured_ns;
+    _Atomic uint64_t published_ns;
+    _Atomic uint64_t size;
+};
 
 struct sl_ring_header {
     uint64_t magic;
@@ -68,15 +80,15 @@ struct sl_ring_header {
     uint64_t slot_bytes;                                  /* from a payload to the next */
     uint64_t capacity_bytes;                              /* largest payload */
     _Alignas(SL_RING_LINE_BYTES) _Atomic uint64_t newest; /* sequence << 8 | slot; 0: none yet */
-    _Alignas(SL_RING_LINE_BYTES) _Atomic uint32_t bell;   /* futex word of ordinary readers */
+    _Atomic uint64_t begun;                               /* sequence that newest_facts are of */
+    struct sl_ring_facts newest_facts;
+    _Alignas(SL_RING_LINE_BYTES) _Atomic uint32_t bell; /* futex word of ordinary readers */
     _Atomic uint32_t closed;
 };
 
 struct sl_ring_slot {
     _Alignas(SL_RING_LINE_BYTES) _Atomic uint64_t seq;
-    _Atomic uint64_t measured_ns; /* atomic, since a reader may be overrun */
-    _Atomic uint64_t published_ns;
-    _Atomic uint64_t size;
+    struct sl_ring_facts facts;
     _Alignas(SL_RING_LINE_BYTES) uint8_t meta[SL_BUS_META_BYTES];
 };
 
@@ -169,6 +181,10 @@ struct sl_ring_reader {
 
 /* True if there is something newer than what was acquired last. */
 bool sl_ring_news(const struct sl_ring_reader *reader);
+
+/* For a poller that holds nothing: keeps the line of its hazard in this core's
+ * cache, from where the writer's looks draw it away. */
+void sl_ring_warm(struct sl_ring_reader *reader);
 
 /* 0; -EAGAIN (nothing newer); -EPROTO (goes round without end: what lies there
  * was not written by this protocol). */

@@ -260,9 +260,10 @@ end_idle:
     atomic {
         R_MAY_DIE;
 #ifndef NO_SECOND_LOOK
-        if
-        :: memory[SEQ(s)] != n -> goto let_go /* R2 */
-        :: else
+        if /* R2 */
+        :: memory[NEWEST] == n * 4 + s
+        :: memory[SEQ(s)] == n
+        :: else -> goto let_go
         fi;
 #endif
         holds[r] = s + 1
