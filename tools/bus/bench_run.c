@@ -32,8 +32,9 @@ static int start_child(struct children *children, struct bench_shared *shared,
                             "cannot start process %u of %u: %s; allow more (ulimit -u)",
                             children->count + 1, shared->setup.readers + 1, strerror(errno));
     if (pid == 0) {
-        signal(SIGINT, SIG_DFL);
-        signal(SIGTERM, SIG_DFL);
+        const struct sigaction usual = {.sa_handler = SIG_DFL};
+        sigaction(SIGINT, &usual, NULL);
+        sigaction(SIGTERM, &usual, NULL);
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         _exit(getppid() == parent ? body(shared) : 1);
     }
