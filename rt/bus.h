@@ -29,10 +29,13 @@
 #define SL_BUS_NAME_MAX     48
 #define SL_BUS_META_BYTES   128
 #define SL_BUS_SLOTS_MAX    64
-#define SL_BUS_READERS_MAX  512 /* of one user on one bus */
+#define SL_BUS_READERS_MAX  512 /* of the writer's user on one bus */
 #define SL_BUS_REALTIME_MAX 16  /* of those */
-#define SL_BUS_USERS_MAX    8   /* different users who read one bus */
-#define SL_BUS_FRAME_SLOTS  4   /* usual slot counts */
+#define SL_BUS_FOREIGN_MAX  64  /* readers of each other user */
+#define SL_BUS_USERS_MAX                                                                           \
+    8                         /* different users who ever read one bus, while it has one           \
+                               * writer; the writer's own always can */
+#define SL_BUS_FRAME_SLOTS  4 /* usual slot counts */
 #define SL_BUS_RECORD_SLOTS 64
 
 #pragma GCC visibility push(default)
@@ -54,19 +57,26 @@ enum sl_bus_access {
     SL_BUS_ACCESS_ALL = 2,
 };
 
+/* Whose records a reader takes. A name that nobody writes is free to everybody
+ * on the machine. */
+enum sl_bus_writers {
+    SL_BUS_WRITERS_OWN = 0, /* those of its own user, and root's */
+    SL_BUS_WRITERS_ANY = 1,
+};
+
 struct sl_bus_writer_config {
     const char *name;
-    uint32_t type;       /* enum sl_record_type; readers that expect another are refused */
-    uint32_t slot_count; /* 3..64 */
-    size_t slot_bytes;   /* largest payload, 1 byte to 1 GiB; rounded up to whole
-                          * pages above 4 KiB */
-    bool take_over;      /* from a writer that is alive but does not let go; it goes on
-                          * writing where nobody looks any more */
-    bool huge_pages;     /* payloads on 2 MiB pages if the machine has them, else on
-                          * transparent ones, else on plain ones */
-    uint32_t access;     /* enum sl_bus_access */
-    const char *group;   /* for ..._GROUP: its name; NULL: the process's own group */
-    uint64_t reserved[4];
+    uint32_t type;        /* enum sl_record_type; readers that expect another are refused */
+    uint32_t slot_count;  /* 3..64 */
+    size_t slot_bytes;    /* largest payload, 1 byte to 1 GiB; rounded up to whole
+                           * pages above 4 KiB */
+    bool take_over;       /* from a writer that is alive but does not let go; it goes on
+                           * writing where nobody looks any more */
+    bool huge_pages;      /* payloads on 2 MiB pages if the machine has them, else on
+                           * transparent ones, else on plain ones */
+    uint32_t access;      /* enum sl_bus_access */
+    const char *group;    /* for ..._GROUP: its name; NULL: the process's own group */
+    uint64_t reserved[4]; /* zero */
 };
 
 /* What the writer is lent: fill `data` and `meta`, then publish or cancel. */
@@ -93,9 +103,9 @@ struct sl_bus_view {
  * All memory is reserved and touched here, and locked if the process may. Not
  * for real-time loops. Starts two threads of ordinary priority: one lets
  * readers in, one wakes them.
- * 0; -EINVAL (bad name, sizes or group); -EBUSY (another process writes it:
- * `err` names its pid); -ENOMEM (`err` gives the bytes needed and those there
- * are); -ENOSPC, -EACCES, -ENOENT (the directory); each in words in `err`. */
+ * 0; -EINVAL (bad name, sizes or group; reserved words not zero); -EBUSY (another process writes
+ * it: `err` names its pid); -ENOMEM (`err` gives the bytes needed and those there are); -ENOSPC,
+ * -EACCES, -ENOENT (the directory); each in words in `err`. */
 int sl_bus_writer_open(struct sl_bus_writer **writer, const struct sl_bus_writer_config *config,
                        struct sl_error *err);
 
@@ -133,14 +143,15 @@ uint32_t sl_bus_writer_readers(const struct sl_bus_writer *writer);
 
 struct sl_bus_reader_config {
     const char *name;
-    uint32_t type;    /* expected record type; 0: any */
-    size_t min_bytes; /* smallest acceptable slot: sizeof the record */
-    bool realtime;    /* woken by the writer itself, before all others; for the
-                       * writer's own user */
-    bool pollable;    /* sl_bus_reader_fd() will be used */
-    uint32_t spin_us; /* sl_bus_wait() looks for news this long before it sleeps;
-                       * SL_BUS_SPIN_ALWAYS: it never sleeps, for a core of its own */
-    uint64_t reserved[4];
+    uint32_t type;        /* expected record type; 0: any */
+    size_t min_bytes;     /* smallest acceptable slot: sizeof the record */
+    bool realtime;        /* woken by the writer itself, before all others; for the
+                           * writer's own user */
+    bool pollable;        /* sl_bus_reader_fd() will be used */
+    uint32_t spin_us;     /* sl_bus_wait() looks for news this long before it sleeps;
+                           * SL_BUS_SPIN_ALWAYS: it never sleeps, for a core of its own */
+    uint32_t writers;     /* enum sl_bus_writers */
+    uint64_t reserved[4]; /* zero */
 };
 
 #define SL_BUS_SPIN_ALWAYS UINT32_MAX
@@ -157,7 +168,7 @@ void sl_bus_reader_close(struct sl_bus_reader *reader); /* releases what it hold
 /* Waits until there is a record newer than the last acquired, at most until
  * `deadline_ns` (0: do not wait). 0; -ETIMEDOUT (nothing new, writer alive);
  * -EPIPE (at the deadline there was no writer: none yet, closed, or dead);
- * -EPROTO (the writer's type, layout or size does not fit: see
+ * -EPROTO (the writer's type, layout, size or user does not fit: see
  * sl_bus_reader_problem()); -EUSERS (no place for another reader); -EBUSY (a
  * record is held: release it first); -ECHILD (opened before fork()). */
 int sl_bus_wait(struct sl_bus_reader *reader, uint64_t deadline_ns);
@@ -165,7 +176,7 @@ int sl_bus_wait(struct sl_bus_reader *reader, uint64_t deadline_ns);
 /* Lends the newest record. One at a time. 0; -EAGAIN (nothing newer than the
  * last, or the writer has not answered yet); -EPIPE, -EPROTO, -EUSERS, -EBUSY,
  * -ECHILD as above. Lock-free; no system call while attached, but for a look
- * every 50 ms whether the writer lives while nothing is new. While it attaches
+ * every 30 ms whether the writer lives and still is the one of that name. While it attaches
  * to a new writer it blocks at most 10 ms, a real-time reader not at all. */
 int sl_bus_acquire_newest(struct sl_bus_reader *reader, struct sl_bus_view *view);
 

@@ -13,18 +13,18 @@
 #include "rt/bus_wire.h"
 #include "rt/clock.h"
 
-#define PENDING_MAX  64
-#define HELLO_MAX_NS (1 * SL_NS_PER_S)
+#define PENDING_MAX       64
+#define HELLO_MAX_NS      (1 * SL_NS_PER_S)
+#define SHORTAGE_PAUSE_NS (100 * SL_NS_PER_MS)
 
 struct sl_bus_guest_entry {
     struct sl_bus_guest_entry *next;
     int fd;
-    int event_fd; /* -1 unless pollable */
     pid_t pid;
     uid_t uid;
     uint64_t arrived_ns;
     bool reader; /* has a row */
-    bool realtime;
+    bool realtime, pollable;
     uint32_t user, row, realtime_word;
 };
 
@@ -63,16 +63,19 @@ static void set_used(struct sl_bus_door *d, uint32_t u)
     atomic_store_explicit(&d->ring->users[u].used, used, memory_order_release);
 }
 
-static int give_row(struct sl_bus_door *d, struct sl_bus_guest_entry *g, bool realtime)
+static int give_row(struct sl_bus_door *d, struct sl_bus_guest_entry *g,
+                    const struct sl_bus_hello *hello)
 {
+    const bool realtime = hello->realtime != 0;
     int u = user_of(d, g->uid);
     if (u < 0)
         return u;
     struct sl_bus_door_user *user = &d->user[u];
+    const uint32_t rows = g->uid == d->owner ? SL_BUS_READERS_MAX : SL_BUS_FOREIGN_MAX;
     uint32_t row = 0, word = 0;
-    while (row < SL_BUS_READERS_MAX && user->guest[row] != NULL)
+    while (row < rows && user->guest[row] != NULL)
         row++;
-    if (row == SL_BUS_READERS_MAX)
+    if (row == rows)
         return -EUSERS;
     if (realtime) {
         /* Each costs the writer's own thread a wake. */
@@ -86,6 +89,7 @@ static int give_row(struct sl_bus_door *d, struct sl_bus_guest_entry *g, bool re
     }
     g->reader = true;
     g->realtime = realtime;
+    g->pollable = hello->pollable != 0;
     g->user = (uint32_t)u;
     g->row = row;
     g->realtime_word = word;
@@ -121,8 +125,6 @@ static void take_row_back(struct sl_bus_door *d, const struct sl_bus_guest_entry
 static void close_guest(struct sl_bus_guest_entry *g)
 {
     close(g->fd);
-    if (g->event_fd >= 0)
-        close(g->event_fd);
     free(g);
 }
 
@@ -157,13 +159,17 @@ static void refuse(int socket, int code)
  * in the queue, where it would keep this thread awake for ever. */
 static void turn_away(struct sl_bus_door *d)
 {
-    close(d->spare_fd);
+    if (d->spare_fd >= 0)
+        close(d->spare_fd);
     int fd = accept4(d->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0) {
         refuse(fd, -EMFILE);
         close(fd);
     }
     d->spare_fd = eventfd(0, EFD_CLOEXEC);
+    /* Another thread was faster. The guests in the queue can not even be told. */
+    if (d->spare_fd < 0)
+        sl_clock_sleep_until_ns(sl_clock_now_ns() + SHORTAGE_PAUSE_NS);
 }
 
 static void dismiss_oldest_pending(struct sl_bus_door *d)
@@ -196,7 +202,6 @@ static void let_in(struct sl_bus_door *d)
     if (d->pending == PENDING_MAX)
         dismiss_oldest_pending(d);
     g->fd = fd;
-    g->event_fd = -1;
     g->pid = peer.pid;
     g->uid = peer.uid;
     g->arrived_ns = sl_clock_now_ns();
@@ -254,7 +259,7 @@ static int seat_reader(struct sl_bus_door *d, struct sl_bus_guest_entry *g,
                        const struct sl_bus_hello *hello)
 {
     sl_bus_fork_lock(); /* the relay looks at who has a row */
-    int rc = give_row(d, g, hello->realtime != 0);
+    int rc = give_row(d, g, hello);
     if (rc == 0)
         d->pending--;
     sl_bus_fork_unlock();
@@ -274,8 +279,9 @@ static int seat_reader(struct sl_bus_door *d, struct sl_bus_guest_entry *g,
 static void hear(struct sl_bus_door *d, struct sl_bus_guest_entry *g)
 {
     struct sl_bus_hello hello;
-    int event_fd;
-    ssize_t n = sl_bus_receive(g->fd, &hello, sizeof hello, &event_fd, 1);
+    /* No descriptors are taken from guests: a stranger's could block whoever
+     * writes to it, or even closes it. */
+    ssize_t n = sl_bus_receive(g->fd, &hello, sizeof hello, NULL, 0);
     if (n == -EAGAIN || n == -EINTR)
         return;
     bool first_words = !g->reader && n >= (ssize_t)offsetof(struct sl_bus_hello, realtime) &&
@@ -285,16 +291,12 @@ static void hear(struct sl_bus_door *d, struct sl_bus_guest_entry *g)
     } else if (first_words && hello.guest == SL_BUS_GUEST_OBSERVER) {
         answer_observer(d, g->fd);
     } else if (first_words && hello.guest == SL_BUS_GUEST_READER && n == sizeof hello) {
-        g->event_fd = event_fd;
-        event_fd = -1;
         int rc = seat_reader(d, g, &hello);
         if (rc == 0)
             return;
         if (!g->reader)
             refuse(g->fd, rc);
     }
-    if (event_fd >= 0)
-        close(event_fd);
     dismiss(d, g);
 }
 
@@ -329,7 +331,6 @@ static void *door_main(void *argument)
 
 void sl_bus_door_ring_armed(struct sl_bus_door *d)
 {
-    const uint64_t one = 1;
     uint32_t users = atomic_load_explicit(&d->ring->user_count, memory_order_acquire);
     for (uint32_t u = 0; u < users; u++) {
         struct sl_ring_rows *rows = d->user[u].rows.map;
@@ -340,10 +341,8 @@ void sl_bus_door_ring_armed(struct sl_bus_door *d)
             sl_bus_fork_lock();
             for (uint32_t b = 0; b < 64; b++) {
                 const struct sl_bus_guest_entry *g = d->user[u].guest[k * 64 + b];
-                /* A full or foreign descriptor is its owner's trouble. */
-                if ((bits >> b & 1) != 0 && g != NULL && g->event_fd >= 0 &&
-                    write(g->event_fd, &one, sizeof one) < 0)
-                    continue;
+                if ((bits >> b & 1) != 0 && g != NULL && g->pollable)
+                    sl_bus_send(g->fd, "!", 1, NULL, 0); /* full: it has not looked yet */
             }
             sl_bus_fork_unlock();
         }
@@ -388,6 +387,8 @@ int sl_bus_door_open(struct sl_bus_door *d, struct sl_ring_writer *ring,
         watch(d, d->stop_fd, d) != 0) {
         rc = sl_error_set(err, -errno, "bus %s: cannot open its door: %s", status->name,
                           strerror(errno));
+    } else if ((rc = user_of(d, d->owner)) < 0) { /* strangers can not take its place */
+        sl_error_set(err, rc, "bus %s: cannot open its door: %s", status->name, strerror(-rc));
     } else {
         const struct sl_thread_config config = {
             .name = "sl-bus-door", .cpu = -1, .stack_bytes = SL_BUS_STACK_BYTES};
@@ -403,9 +404,9 @@ static void release_all(struct sl_bus_door *d)
 {
     for (struct sl_bus_guest_entry *g = d->guests, *next; g != NULL; g = next) {
         next = g->next;
-        close(g->fd);
-        if (g->event_fd >= 0)
-            close(g->event_fd);
+        if (g->fd >= 0)
+            close(g->fd);
+        g->fd = -1; /* the child may close its handle later */
     }
     for (uint32_t u = 0; u < SL_BUS_USERS_MAX; u++) {
         if (d->user[u].rows_fd >= 0)

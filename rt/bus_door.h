@@ -3,8 +3,9 @@
  * The writer's process listens on a socket in the folder of the buses. A reader
  * connects, says what it is, and is given descriptors of the ring and the
  * payloads, to be mapped read-only, and of its user's rows, with a place in
- * them. After that nothing more goes through the connection. It is a sign of
- * life: the kernel closes it when either side dies, whatever the death.
+ * them. After that the connection is a sign of life: the kernel closes it when
+ * either side dies, whatever the death; and who waits in poll() is sent a byte
+ * through it when there is news.
  *
  * - A reader dies: the door's thread sees its connection end, and clears what
  *   it left in its row. Its pid is only ever shown, so that reuse of pids is

@@ -16,10 +16,15 @@
 #define PLAIN_PAGE ((size_t)4096)
 #define HUGE_PAGE  ((size_t)2 << 20)
 
-/* Younger than Debian 12's headers; the value is the kernel's. */
+/* Younger than some headers; the values are the kernel's. */
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 0x0008U
 #endif
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
+#define GROUPS "/sys/fs/cgroup"
 
 static size_t round_up(size_t value, size_t unit)
 {
@@ -45,10 +50,32 @@ static uint64_t number_in_file(const char *path, const char *key)
     return value;
 }
 
-/* What may still be taken in this process's control group (version 2). */
+/* What may still be taken in one control group, or UINT64_MAX. What its files
+ * have cached counts as used, but gives way. */
+static uint64_t left_in_group(const char *group)
+{
+    char path[640];
+    snprintf(path, sizeof path, GROUPS "%s/memory.max", group);
+    uint64_t limit = number_in_file(path, "");
+    snprintf(path, sizeof path, GROUPS "%s/memory.current", group);
+    uint64_t used = number_in_file(path, "");
+    if (limit == UINT64_MAX || used == UINT64_MAX)
+        return UINT64_MAX;
+    snprintf(path, sizeof path, GROUPS "%s/memory.stat", group);
+    static const char *const CACHES[] = {"inactive_file ", "active_file "};
+    for (int i = 0; i < 2; i++) {
+        uint64_t cached = number_in_file(path, CACHES[i]);
+        if (cached != UINT64_MAX)
+            used -= cached < used ? cached : used;
+    }
+    return used < limit ? limit - used : 0;
+}
+
+/* What may still be taken in this process's control group (version 2) and in
+ * those that it lies in. */
 static uint64_t available_in_cgroup(void)
 {
-    char line[512] = "", path[640];
+    char line[512] = "";
     FILE *f = fopen("/proc/self/cgroup", "re");
     while (f != NULL && fgets(line, sizeof line, f) != NULL && strncmp(line, "0::", 3) != 0)
         line[0] = '\0';
@@ -57,13 +84,13 @@ static uint64_t available_in_cgroup(void)
     if (line[0] == '\0')
         return UINT64_MAX;
     line[strcspn(line, "\n")] = '\0';
-    snprintf(path, sizeof path, "/sys/fs/cgroup%s/memory.max", line + 3);
-    uint64_t limit = number_in_file(path, "");
-    snprintf(path, sizeof path, "/sys/fs/cgroup%s/memory.current", line + 3);
-    uint64_t used = number_in_file(path, "");
-    if (limit == UINT64_MAX || used == UINT64_MAX)
-        return UINT64_MAX;
-    return used < limit ? limit - used : 0;
+    char *group = line + 3;
+    uint64_t least = UINT64_MAX;
+    for (char *end; (end = strrchr(group, '/')) != NULL; *end = '\0') {
+        uint64_t left = left_in_group(group);
+        least = left < least ? left : least;
+    }
+    return least;
 }
 
 /* Memory that the kernel thinks can be had without ending somebody's process. */
@@ -82,17 +109,30 @@ static int create_memfd(unsigned flags)
     return fd >= 0 || errno != EINVAL ? fd : memfd_create("skylane-bus", flags);
 }
 
+/* Takes the pages of a mapping now. False if some are not to be had: then the
+ * first touch would end the process. */
+static bool populate(void *map, size_t bytes)
+{
+    if (madvise(map, bytes, MADV_POPULATE_WRITE) == 0)
+        return true;
+    if (errno != EINVAL)
+        return false;
+    for (size_t i = 0; i < bytes; i += PLAIN_PAGE) /* before Linux 5.14 */
+        ((volatile uint8_t *)map)[i] = 0;
+    return true;
+}
+
 /* On reserved huge pages. False: there are not enough, which is no error. */
 static bool map_huge(struct sl_bus_memory *m, size_t bytes)
 {
     m->bytes = round_up(bytes, HUGE_PAGE);
     m->fd = create_memfd(MFD_HUGETLB | MFD_HUGE_2MB);
     if (m->fd >= 0 && ftruncate(m->fd, (off_t)m->bytes) == 0) {
-        /* mmap reserves the pages or fails; populate then takes them. */
-        void *map =
-            mmap(NULL, m->bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, m->fd, 0);
-        if (map != MAP_FAILED) {
-            m->map = map;
+        /* mmap reserves the pages or fails; a control group may still refuse
+         * them when they are taken. */
+        void *map = mmap(NULL, m->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, m->fd, 0);
+        m->map = map != MAP_FAILED ? map : NULL;
+        if (m->map != NULL && populate(m->map, m->bytes)) {
             m->pages = SL_BUS_PAGES_HUGE;
             return true;
         }
@@ -145,8 +185,9 @@ static int map_plain(struct sl_bus_memory *m, size_t bytes, bool transparent, co
     m->map = map;
     if (transparent && m->bytes >= HUGE_PAGE)
         madvise(map, m->bytes, MADV_HUGEPAGE); /* a wish */
-    for (size_t i = 0; i < m->bytes; i += PLAIN_PAGE)
-        ((volatile uint8_t *)map)[i] = 0;
+    if (!populate(map, m->bytes))
+        return sl_error_set(err, -ENOMEM, "%s: %zu bytes of memory can not be had: %s", what,
+                            m->bytes, strerror(errno));
     m->pages = transparent && m->bytes >= HUGE_PAGE && transparent_kib(map) != 0
                    ? SL_BUS_PAGES_TRANSPARENT
                    : SL_BUS_PAGES_PLAIN;

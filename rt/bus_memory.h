@@ -37,7 +37,7 @@ int sl_bus_memory_readable_fd(const struct sl_bus_memory *memory);
 void sl_bus_memory_close(struct sl_bus_memory *memory);
 
 /* Maps what came from a writer, as a whole, and checks that it can not shrink
- * under the mapping. Takes the page kind from the descriptor. The descriptor
+ * under the mapping. The descriptor
  * stays the caller's. 0 or -errno. */
 int sl_bus_memory_map(int fd, bool writable, void **map, size_t *bytes);
 

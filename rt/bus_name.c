@@ -32,6 +32,16 @@ int sl_bus_name_check(const char *name, struct sl_error *err)
                         name == NULL ? "" : name, SL_BUS_NAME_MAX);
 }
 
+int sl_bus_reserved_check(const uint64_t reserved[4], const char *whose, struct sl_error *err)
+{
+    if ((reserved[0] | reserved[1] | reserved[2] | reserved[3]) == 0)
+        return 0;
+    return sl_error_set(err, -EINVAL,
+                        "the reserved words of a bus %s's configuration are not zero; set it to "
+                        "zero before filling it",
+                        whose);
+}
+
 static int make_path(char path[SL_BUS_PATH_BYTES], const char *name, const char *suffix,
                      struct sl_error *err)
 {
@@ -70,7 +80,7 @@ static bool is_same_file(const char *path, int fd)
  * refuses O_CREAT on another user's file, even to root. */
 static int open_lock_file(const char *path)
 {
-    int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd >= 0 || errno != ENOENT)
         return fd;
     fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -79,13 +89,23 @@ static int open_lock_file(const char *path)
     return fd;
 }
 
-static int owner_pid(const char *name)
+static bool is_read_locked(const char *path)
 {
-    int32_t pid = 0;
-    int fd = sl_bus_door_connect(name, &pid, NULL);
+    int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    bool yes = fd >= 0 && fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type == F_RDLCK;
     if (fd >= 0)
         close(fd);
-    return pid;
+    return yes;
+}
+
+static int owner_pid(const char *name)
+{
+    struct sl_bus_peer peer = {0};
+    int fd = sl_bus_door_connect(name, &peer, NULL);
+    if (fd >= 0)
+        close(fd);
+    return peer.pid;
 }
 
 static int refuse_open(const char *path, struct sl_error *err)
@@ -127,7 +147,9 @@ int sl_bus_lock_take(const char *name, bool take_over, int *fd_out, struct sl_er
             close(fd);
             if (code != EAGAIN && code != EACCES)
                 return sl_error_set(err, -code, "cannot lock %s: %s", path, strerror(code));
-            if (take_over && unlink(path) == 0)
+            /* A reader's lock, which anybody may have, is no writer's: the next
+             * file is not locked by it. */
+            if ((take_over || is_read_locked(path)) && unlink(path) == 0)
                 continue;
             int pid = owner_pid(name);
             if (pid == 0) /* about to open, or from another pid namespace */
@@ -157,7 +179,7 @@ int sl_bus_lock_is_held(const char *name)
     int rc = sl_bus_lock_path(path, name, NULL);
     if (rc != 0)
         return rc;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0)
         return -errno;
     struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET};
@@ -214,7 +236,7 @@ static int with_door(const char *name, int (*call)(int, const struct sockaddr *,
     return rc == 0 ? fd : rc;
 }
 
-int sl_bus_door_connect(const char *name, int32_t *pid, uint64_t *door_id)
+int sl_bus_door_connect(const char *name, struct sl_bus_peer *peer, uint64_t *door_id)
 {
     int fd;
     uint64_t before, after = sl_bus_door_id(name);
@@ -231,11 +253,13 @@ int sl_bus_door_connect(const char *name, int32_t *pid, uint64_t *door_id)
     }
     if (door_id != NULL)
         *door_id = after;
-    if (fd < 0 || pid == NULL)
+    if (fd < 0 || peer == NULL)
         return fd;
-    struct ucred peer; /* of the process that listens, answered or not */
-    socklen_t size = sizeof peer;
-    *pid = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 ? peer.pid : 0;
+    struct ucred listens; /* answered or not */
+    socklen_t size = sizeof listens;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &listens, &size) != 0)
+        listens = (struct ucred){.uid = (uid_t)-1};
+    *peer = (struct sl_bus_peer){.pid = listens.pid, .uid = listens.uid};
     return fd;
 }
 

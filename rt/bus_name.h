@@ -25,6 +25,10 @@ const char *sl_bus_dir(void);
 /* 0, or -EINVAL with a sentence. */
 int sl_bus_name_check(const char *name, struct sl_error *err);
 
+/* The reserved words of a configuration, which must be zero, or else later
+ * versions could give them no meaning. 0, or -EINVAL with a sentence. */
+int sl_bus_reserved_check(const uint64_t reserved[4], const char *whose, struct sl_error *err);
+
 /* Paths of the two. 0 or -ENAMETOOLONG with a sentence. */
 int sl_bus_lock_path(char path[SL_BUS_PATH_BYTES], const char *name, struct sl_error *err);
 int sl_bus_door_path(char path[SL_BUS_PATH_BYTES], const char *name, struct sl_error *err);
@@ -39,11 +43,17 @@ int sl_bus_lock_is_held(const char *name);
 /* True if the lock on `fd` is the one that others find under this name. */
 bool sl_bus_lock_is_current(const char *name, int fd);
 
-/* A socket connected to the door, non-blocking; the writer's pid, as this
- * process sees it, in *pid (may be NULL), and which door it was in *door_id
- * (may be NULL). -errno: -ENOENT and -ECONNREFUSED (nobody is there), -EACCES,
+/* Who listens behind a door; the pid as this process sees it. */
+struct sl_bus_peer {
+    int32_t pid;
+    uint32_t uid;
+};
+
+/* A socket connected to the door, non-blocking; whose it is in *peer (may be
+ * NULL; its pid is 0 if unknown), and which door it was in *door_id (may be
+ * NULL). -errno: -ENOENT and -ECONNREFUSED (nobody is there), -EACCES,
  * -EAGAIN (too many at once). */
-int sl_bus_door_connect(const char *name, int32_t *pid, uint64_t *door_id);
+int sl_bus_door_connect(const char *name, struct sl_bus_peer *peer, uint64_t *door_id);
 
 /* Which door stands there now; 0: none. Two doors of a name never share it
  * while either is open. */

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
@@ -25,38 +24,41 @@
 
 #define LOOKUP_INTERVAL_NS     (10 * SL_NS_PER_MS)
 #define LOOKUP_INTERVAL_MAX_NS (40 * SL_NS_PER_MS) /* with the next: found in 100 ms */
-#define ALIVE_INTERVAL_NS      (50 * SL_NS_PER_MS)
-#define OPEN_PATIENCE_NS       (100 * SL_NS_PER_MS)
-#define ANSWER_PATIENCE_NS     (10 * SL_NS_PER_MS)
-#define SILENCE_NS             (1 * SL_NS_PER_S) /* then the writer is said not to answer */
+#define ALIVE_INTERVAL_NS      (50 * SL_NS_PER_MS) /* a sleeper wakes to look at its writer */
+#define ALIVE_MIN_NS                                                                               \
+    (30 * SL_NS_PER_MS) /* from one look to the next: less, since the                              \
+                         * cheap clock may be 10 ms behind */
+#define OPEN_PATIENCE_NS   (100 * SL_NS_PER_MS)
+#define ANSWER_PATIENCE_NS (10 * SL_NS_PER_MS)
+#define SILENCE_NS         (1 * SL_NS_PER_S) /* then the writer is said not to answer */
 
 struct sl_bus_reader {
     struct sl_ring_reader ring; /* .header is NULL while not attached */
     uint64_t next_alive_ns;
     bool holds;
+    bool superseded; /* another writer has the name: move on before the next record */
     bool realtime, pollable;
     uint32_t spin_us;
 
     uint32_t row, realtime_word;
-    uint32_t type; /* of the writer */
-    size_t capacity_bytes;
-    uint32_t pages;
+    struct sl_ring_shape shape; /* of the writer's ring, as it was checked */
     void *ring_map, *payload_map, *rows_map;
     size_t ring_bytes, payload_bytes, rows_bytes;
 
     char name[SL_BUS_NAME_MAX + 1];
-    uint32_t type_wanted;
+    uint32_t type_wanted, writers_wanted;
     size_t min_bytes;
     int socket; /* to the door; -1: none */
     uint64_t door_id;
-    int32_t writer_pid;
+    struct sl_bus_peer writer;
     uint64_t asked_ns; /* when it connected */
     uint64_t next_lookup_ns, lookup_interval_ns;
     uint64_t attached;
 
-    /* For sl_bus_reader_fd(): poll_fd is an epoll set of the three things that
-     * can happen. */
-    int poll_fd, event_fd, timer_fd;
+    /* For sl_bus_reader_fd(): poll_fd is an epoll set of the timer and of the
+     * socket, on which the door sends a byte when there is news. */
+    int poll_fd, timer_fd;
+    bool timer_set;
 
     struct sl_bus_fork_entry fork;
     int problem_code;
@@ -92,11 +94,13 @@ static void close_fd(int *fd)
 
 /* ---- the file descriptor for poll() ---- */
 
-/* While there is no writer, the timer says when to look for one again. */
+/* While there is no writer, the timer says when to look for one again. 0: never;
+ * 1: at once. */
 static void set_timer(struct sl_bus_reader *r, uint64_t at_ns)
 {
-    if (r->timer_fd < 0)
+    if (r->timer_fd < 0 || (at_ns == 0 && !r->timer_set))
         return;
+    r->timer_set = at_ns != 0;
     const struct itimerspec when = {.it_value = sl_clock_timespec(at_ns)};
     timerfd_settime(r->timer_fd, TFD_TIMER_ABSTIME, &when, NULL);
 }
@@ -104,23 +108,33 @@ static void set_timer(struct sl_bus_reader *r, uint64_t at_ns)
 static int open_poll_set(struct sl_bus_reader *r)
 {
     r->poll_fd = epoll_create1(EPOLL_CLOEXEC);
-    r->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     r->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     struct epoll_event event = {.events = EPOLLIN};
-    if (r->poll_fd < 0 || r->event_fd < 0 || r->timer_fd < 0 ||
-        epoll_ctl(r->poll_fd, EPOLL_CTL_ADD, r->event_fd, &event) != 0 ||
+    if (r->poll_fd < 0 || r->timer_fd < 0 ||
         epoll_ctl(r->poll_fd, EPOLL_CTL_ADD, r->timer_fd, &event) != 0)
         return -errno;
     set_timer(r, 1); /* long past: the first poll() leads to the first look-up */
     return 0;
 }
 
+/* Takes what the door has sent. False if it has hung up. */
+static bool drain_socket(const struct sl_bus_reader *r)
+{
+    char bytes[16];
+    for (int i = 0; i < 16; i++) { /* an honest door sends one for each time armed */
+        ssize_t n = recv(r->socket, bytes, sizeof bytes, MSG_DONTWAIT);
+        if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+            return false;
+        if (n < 0)
+            return true;
+    }
+    return true;
+}
+
 /* Makes the descriptor readable at the next record. True if one is there. */
 static bool arm(struct sl_bus_reader *r)
 {
-    uint64_t count;
-    if (read(r->event_fd, &count, sizeof count) < 0 && errno != EAGAIN)
-        return false;
+    set_timer(r, 0);
     atomic_fetch_or_explicit(&r->ring.rows->armed[r->row / 64], UINT64_C(1) << r->row % 64,
                              memory_order_release);
     /* SYNC with the fence in sl_ring_publish(): S1 before S2. */
@@ -134,7 +148,7 @@ static void detach(struct sl_bus_reader *r)
 {
     if (r->ring.header != NULL && r->holds)
         atomic_store_explicit(r->ring.hazard, 0, memory_order_release);
-    r->holds = false;
+    r->holds = r->superseded = false;
     r->ring = (struct sl_ring_reader){0};
     void **maps[] = {&r->ring_map, &r->payload_map, &r->rows_map};
     const size_t bytes[] = {r->ring_bytes, r->payload_bytes, r->rows_bytes};
@@ -145,23 +159,26 @@ static void detach(struct sl_bus_reader *r)
             munmap(map, bytes[i]);
     }
     close_fd(&r->socket); /* the door clears the row */
-    r->capacity_bytes = 0;
-    r->type = 0;
-    r->pages = SL_BUS_PAGES_PLAIN;
+    r->shape = (struct sl_ring_shape){0};
     r->problem_format = NULL;
 }
 
+/* Copies the ring's shape, so that what was checked is what is used, whatever
+ * the writer does to it later. */
 static int check_ring(struct sl_bus_reader *r)
 {
-    const struct sl_ring_header *ring = r->ring_map;
-    if (r->ring_bytes < sizeof *ring || ring->magic != SL_RING_MAGIC ||
-        ring->layout_version != SL_RING_LAYOUT_VERSION || ring->slot_count < 1 ||
-        ring->slot_count > SL_BUS_SLOTS_MAX || sl_ring_bytes(ring->slot_count) > r->ring_bytes ||
-        ring->slot_bytes == 0 || ring->slot_bytes > r->payload_bytes / ring->slot_count ||
+    struct sl_ring_shape *ring = &r->shape;
+    if (r->ring_bytes >= sizeof(struct sl_ring_header))
+        memcpy(ring, r->ring_map, sizeof *ring);
+    atomic_signal_fence(memory_order_seq_cst); /* not read again */
+    if (ring->magic != SL_RING_MAGIC || ring->layout_version != SL_RING_LAYOUT_VERSION ||
+        ring->slot_count < 1 || ring->slot_count > SL_BUS_SLOTS_MAX ||
+        sl_ring_bytes(ring->slot_count) > r->ring_bytes || ring->slot_bytes == 0 ||
+        ring->slot_bytes > r->payload_bytes / ring->slot_count ||
         ring->capacity_bytes > ring->slot_bytes || r->rows_bytes < sizeof(struct sl_ring_rows))
         return problem(r, -EPROTO,
                        "the header of bus %s is corrupt; restart its writer, process %d", r->name,
-                       r->writer_pid);
+                       r->writer.pid);
     if (r->type_wanted != 0 && ring->type != r->type_wanted) {
         char has[5], wants[5];
         return problem(r, -EPROTO,
@@ -188,19 +205,26 @@ static int refused(struct sl_bus_reader *r, const struct sl_bus_welcome *welcome
                        r->name, welcome->layout_version, SL_RING_LAYOUT_VERSION);
     case -EUSERS:
         return problem(r, -EUSERS,
-                       "bus %s has no place for another reader: %d for a user, %d of them "
-                       "real-time, %d users; close some",
-                       r->name, SL_BUS_READERS_MAX, SL_BUS_REALTIME_MAX, SL_BUS_USERS_MAX);
+                       "bus %s has no place for another reader: %d of its writer's user, %d of "
+                       "them real-time, %d of each other user, %d users; close some, or restart "
+                       "it if other users came and went",
+                       r->name, SL_BUS_READERS_MAX, SL_BUS_REALTIME_MAX, SL_BUS_FOREIGN_MAX,
+                       SL_BUS_USERS_MAX);
     case -EACCES:
         return problem(r, -EUSERS,
                        "bus %s has real-time readers of its writer's own user only; read it as "
                        "an ordinary one, or run both as one user",
                        r->name);
+    case -ENOMEM:
+        return problem(r, -EUSERS,
+                       "the writer of bus %s, process %d, has no memory for another reader; end "
+                       "other programs",
+                       r->name, r->writer.pid);
     default:
         return problem(r, -EUSERS,
                        "the writer of bus %s, process %d, cannot take another reader: %s; raise "
                        "\"ulimit -n\" where it is started",
-                       r->name, r->writer_pid, strerror(-welcome->code));
+                       r->name, r->writer.pid, strerror(-welcome->code));
     }
 }
 
@@ -219,19 +243,15 @@ static int map_ring(struct sl_bus_reader *r, const struct sl_bus_welcome *welcom
     if (welcome->row >= SL_BUS_READERS_MAX || welcome->realtime_word >= SL_BUS_REALTIME_MAX)
         return problem(r, -EPROTO, "what the writer of bus %s says is corrupt; restart it",
                        r->name);
-    const struct sl_ring_header *header = r->ring_map;
     struct sl_ring_rows *rows = r->rows_map;
     r->row = welcome->row;
     r->realtime_word = welcome->realtime_word;
-    r->type = header->type;
-    r->capacity_bytes = header->capacity_bytes;
-    r->pages = header->pages;
     r->ring = (struct sl_ring_reader){
-        .header = header,
-        .slots = sl_ring_slots(header),
+        .header = r->ring_map,
+        .slots = sl_ring_slots(r->ring_map),
         .payloads = r->payload_map,
-        .slot_count = header->slot_count,
-        .slot_bytes = header->slot_bytes,
+        .slot_count = r->shape.slot_count,
+        .slot_bytes = r->shape.slot_bytes,
         .rows = rows,
         .hazard = &rows->hazard[sl_ring_hazard_index(welcome->row)],
     };
@@ -265,20 +285,26 @@ static int hear_welcome(struct sl_bus_reader *r)
     r->problem_format = NULL;
     r->problem[0] = '\0';
     r->lookup_interval_ns = LOOKUP_INTERVAL_NS;
-    r->next_alive_ns = sl_clock_now_ns() + ALIVE_INTERVAL_NS;
-    set_timer(r, 0);
-    /* Who polls before acquiring has not armed it: there may be something. */
-    const uint64_t one = 1;
-    if (r->pollable && write(r->event_fd, &one, sizeof one) < 0 && errno != EAGAIN)
-        return problem(r, -EPIPE, "cannot signal the descriptor of bus %s: %s", r->name,
-                       strerror(errno));
+    r->next_alive_ns = sl_clock_coarse_ns() + ALIVE_MIN_NS;
+    set_timer(r, 1); /* who polls before acquiring has not armed it: there may be something */
     return 0;
 }
 
-/* Connects to the door and says hello. 0, or -EPIPE. */
+/* Anybody can make a door of any name where there is none: commands and frames
+ * are not taken from strangers. */
+static bool is_trusted(const struct sl_bus_reader *r)
+{
+    return r->writers_wanted == SL_BUS_WRITERS_ANY || r->writer.uid == geteuid() ||
+           r->writer.uid == 0;
+}
+
+/* Connects to the door and says hello. 0, -EPIPE or -EPROTO. */
 static int knock(struct sl_bus_reader *r, uint64_t now)
 {
-    r->socket = sl_bus_door_connect(r->name, &r->writer_pid, &r->door_id);
+    uint64_t door_id_before = r->door_id;
+    r->socket = sl_bus_door_connect(r->name, &r->writer, &r->door_id);
+    if (r->door_id != door_id_before)
+        r->problem_format = NULL; /* the same words may be about another writer */
     if (r->socket == -EACCES || r->socket == -EPERM)
         return problem(r, -EPIPE,
                        "bus %s is not open to this user; run both sides as the same one, or open "
@@ -289,15 +315,23 @@ static int knock(struct sl_bus_reader *r, uint64_t now)
                        r->name);
     if (r->socket == -ECONNREFUSED)
         return problem(r, -EPIPE, "the writer of bus %s is gone", r->name);
+    if (r->socket == -EAGAIN)
+        return problem(r, -EPIPE, "too many readers wait for the writer of bus %s; is it stopped?",
+                       r->name);
     if (r->socket < 0)
         return problem(r, -EPIPE, "nobody writes bus %s yet", r->name);
+    if (!is_trusted(r))
+        return problem(r, -EPROTO,
+                       "bus %s is written by another user, number %u, process %d; run both as "
+                       "one user, or let the reader trust any (bus.writers = any)",
+                       r->name, r->writer.uid, r->writer.pid);
     r->asked_ns = now;
     const struct sl_bus_hello hello = {.magic = SL_RING_MAGIC,
                                        .layout_version = SL_RING_LAYOUT_VERSION,
                                        .guest = SL_BUS_GUEST_READER,
                                        .realtime = r->realtime,
                                        .pollable = r->pollable};
-    int rc = sl_bus_send(r->socket, &hello, sizeof hello, &r->event_fd, r->pollable ? 1 : 0);
+    int rc = sl_bus_send(r->socket, &hello, sizeof hello, NULL, 0);
     if (rc != 0)
         return problem(r, -EPIPE, "the writer of bus %s is gone", r->name);
     if (r->pollable) {
@@ -322,35 +356,38 @@ static void wait_for_answer(const struct sl_bus_reader *r, uint64_t patience_ns)
     ppoll(&door, 1, &patience, NULL);
 }
 
-/* Not attached: does what can be done about it at once. 0 if it is now; -EAGAIN while the writer is
- * asked; else -EPIPE, -EPROTO or -EUSERS. */
+/* Not attached: does what can be done about it at once. 0 if it is now; -EAGAIN
+ * while the writer is asked; else -EPIPE, -EPROTO or -EUSERS. */
 static int try_attach(struct sl_bus_reader *r)
 {
     uint64_t now = sl_clock_now_ns();
+    int rc = 0;
     if (r->socket < 0) {
         if (now < r->next_lookup_ns)
             return r->problem_code;
         /* The door answers in less than a millisecond; that is waited for, so
          * that whoever asks for a record gets it, but by a real-time reader. */
-        if (knock(r, now) == 0 && !r->realtime)
+        rc = knock(r, now);
+        if (rc == 0 && !r->realtime)
             wait_for_answer(r, ANSWER_PATIENCE_NS);
     }
-    if (r->socket >= 0) {
-        int rc = hear_welcome(r);
+    if (rc == 0) {
+        rc = hear_welcome(r);
         if (rc == 0)
             return 0;
-        if (rc == -EAGAIN && r->door_id == sl_bus_door_id(r->name)) {
+        if (rc == -EAGAIN && r->door_id != sl_bus_door_id(r->name)) {
+            rc = problem(r, -EPIPE, "the writer of bus %s is gone", r->name);
+        } else if (rc == -EAGAIN) {
             set_timer(r, now + LOOKUP_INTERVAL_MAX_NS);
             if (now - r->asked_ns < SILENCE_NS)
                 return unanswered(r);
             return problem(r, -EPIPE,
                            "the writer of bus %s, process %d, does not answer; is it stopped?",
-                           r->name, r->writer_pid);
+                           r->name, r->writer.pid);
         }
     }
     /* Nobody there, gone, replaced, or not for us. A bus that nobody writes (a
      * car without odometry) is asked for less and less often. */
-    int code = r->problem_code;
     const char *format = r->problem_format;
     detach(r);
     r->problem_format = format;
@@ -358,7 +395,7 @@ static int try_attach(struct sl_bus_reader *r)
     set_timer(r, r->next_lookup_ns);
     if (r->lookup_interval_ns < LOOKUP_INTERVAL_MAX_NS)
         r->lookup_interval_ns *= 2;
-    return code;
+    return rc;
 }
 
 static int ensure_attached(struct sl_bus_reader *r)
@@ -369,28 +406,45 @@ static int ensure_attached(struct sl_bus_reader *r)
     return r->ring.header != NULL ? 0 : try_attach(r);
 }
 
+static void leave_writer(struct sl_bus_reader *r, const char *why)
+{
+    detach(r);
+    problem(r, -EPIPE, "the writer of bus %s %s", r->name, why);
+    r->next_lookup_ns = 0;
+    set_timer(r, 1);
+}
+
 /* With nothing new to read: is this still the bus of that name? Detaches if not. */
 static void check_writer(struct sl_bus_reader *r)
 {
     if (r->holds)
         return; /* what is lent must stay mapped */
-    bool closed = atomic_load_explicit(&r->ring.header->closed, memory_order_acquire) != 0;
-    if (!closed) {
-        /* A poller asks all the time, so with the cheap clock. */
-        uint64_t now = sl_clock_coarse_ns();
-        if (now < r->next_alive_ns)
-            return;
-        r->next_alive_ns = now + ALIVE_INTERVAL_NS;
-        char byte;
-        ssize_t n = recv(r->socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-        if (n < 0 && (errno == EAGAIN || errno == EINTR) && sl_bus_door_id(r->name) == r->door_id)
-            return;
+    if (atomic_load_explicit(&r->ring.header->closed, memory_order_acquire) != 0) {
+        leave_writer(r, "closed it");
+        return;
     }
-    detach(r);
-    problem(r, -EPIPE, closed ? "the writer of bus %s closed it" : "the writer of bus %s is gone",
-            r->name);
-    r->next_lookup_ns = 0;
-    set_timer(r, 1);
+    /* A poller asks all the time, so with the cheap clock; but who sleeps in
+     * poll() is woken by the hang-up and has to see it. */
+    uint64_t now = sl_clock_coarse_ns();
+    bool due = now >= r->next_alive_ns;
+    if (!due && !r->pollable)
+        return;
+    if (due)
+        r->next_alive_ns = now + ALIVE_MIN_NS;
+    if (!drain_socket(r) || (due && sl_bus_door_id(r->name) != r->door_id))
+        leave_writer(r, "is gone");
+}
+
+/* A reader that always finds news must learn all the same that another writer
+ * took the name over; the time of what it reads is its clock. A door that is
+ * only gone does not count: the writer closed, and its last records are good. */
+static void look_for_successor(struct sl_bus_reader *r, uint64_t now_ns)
+{
+    if (now_ns < r->next_alive_ns)
+        return;
+    r->next_alive_ns = now_ns + ALIVE_MIN_NS;
+    uint64_t id = sl_bus_door_id(r->name);
+    r->superseded = id != 0 && id != r->door_id;
 }
 
 /* ---- waiting ---- */
@@ -504,6 +558,8 @@ static int acquire(struct sl_bus_reader *r, struct sl_bus_view *view,
 {
     if (r->holds)
         return -EBUSY;
+    if (r->superseded)
+        leave_writer(r, "was replaced by another");
     int rc = ensure_attached(r);
     if (rc != 0)
         return rc;
@@ -517,6 +573,7 @@ static int acquire(struct sl_bus_reader *r, struct sl_bus_view *view,
     }
     if (rc == 0) {
         r->holds = true;
+        look_for_successor(r, view->published_ns);
     } else if (rc == -EPROTO) {
         detach(r);
         r->next_lookup_ns = sl_clock_now_ns() + SL_NS_PER_S;
@@ -594,7 +651,7 @@ int sl_bus_read_next(struct sl_bus_reader *r, void *record, size_t size, struct 
 static void orphan(void *handle)
 {
     struct sl_bus_reader *r = handle;
-    int *fds[] = {&r->socket, &r->poll_fd, &r->event_fd, &r->timer_fd};
+    int *fds[] = {&r->socket, &r->poll_fd, &r->timer_fd};
     for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++)
         close_fd(fds[i]);
     if (r->ring_map != NULL)
@@ -610,6 +667,8 @@ int sl_bus_reader_open(struct sl_bus_reader **reader, const struct sl_bus_reader
 {
     *reader = NULL;
     int rc = sl_bus_name_check(config->name, err);
+    if (rc == 0)
+        rc = sl_bus_reserved_check(config->reserved, "reader", err);
     if (rc != 0)
         return rc;
     /* A page of its own: of hundreds of readers, that costs each less than a
@@ -621,11 +680,12 @@ int sl_bus_reader_open(struct sl_bus_reader **reader, const struct sl_bus_reader
         return sl_error_set(err, -ENOMEM, "no memory for a bus reader");
     memcpy(r->name, config->name, strlen(config->name) + 1);
     r->type_wanted = config->type;
+    r->writers_wanted = config->writers;
     r->min_bytes = config->min_bytes;
     r->realtime = config->realtime;
     r->pollable = config->pollable;
     r->spin_us = config->spin_us;
-    r->socket = r->poll_fd = r->event_fd = r->timer_fd = -1;
+    r->socket = r->poll_fd = r->timer_fd = -1;
     r->lookup_interval_ns = LOOKUP_INTERVAL_NS;
     if (r->pollable && (rc = open_poll_set(r)) != 0) {
         sl_error_set(err, rc, "cannot open a descriptor for bus %s: %s; raise \"ulimit -n\"",
@@ -649,7 +709,6 @@ void sl_bus_reader_close(struct sl_bus_reader *r)
     sl_bus_fork_remove(&r->fork);
     detach(r);
     close_fd(&r->poll_fd);
-    close_fd(&r->event_fd);
     close_fd(&r->timer_fd);
     munmap(r, sizeof *r + r->min_bytes);
 }
@@ -671,15 +730,15 @@ uint64_t sl_bus_reader_attached(const struct sl_bus_reader *r)
 
 uint32_t sl_bus_reader_pages(const struct sl_bus_reader *r)
 {
-    return r->pages;
+    return r->shape.pages;
 }
 
 size_t sl_bus_reader_capacity(const struct sl_bus_reader *r)
 {
-    return r->capacity_bytes;
+    return r->shape.capacity_bytes;
 }
 
 uint32_t sl_bus_reader_type(const struct sl_bus_reader *r)
 {
-    return r->type;
+    return r->shape.type;
 }

@@ -5,6 +5,9 @@
 
 /* No honest writer can outrun a reader this often. */
 #define TRIES_MAX 1000
+/* A reader that wants every record and is lapped all the time gives up the
+ * oldest, which is the next to go. */
+#define TRIES_IN_ORDER 16
 
 _Static_assert(SL_BUS_SLOTS_MAX <= 64, "held_slots() answers with one bit a slot");
 _Static_assert(SL_BUS_READERS_MAX == 8 * SL_RING_LINE_BYTES, "eight lines of hazards");
@@ -45,12 +48,12 @@ void sl_ring_create(struct sl_ring_writer *w, void *ring, void *payloads, uint32
     w->slot_bytes = slot_bytes;
     w->capacity_bytes = capacity_bytes;
     w->newest_slot = slot_count;
-    w->header->magic = SL_RING_MAGIC;
-    w->header->layout_version = SL_RING_LAYOUT_VERSION;
-    w->header->type = type;
-    w->header->slot_count = slot_count;
-    w->header->slot_bytes = slot_bytes;
-    w->header->capacity_bytes = capacity_bytes;
+    w->header->shape = (struct sl_ring_shape){.magic = SL_RING_MAGIC,
+                                              .layout_version = SL_RING_LAYOUT_VERSION,
+                                              .type = type,
+                                              .slot_count = slot_count,
+                                              .slot_bytes = slot_bytes,
+                                              .capacity_bytes = capacity_bytes};
 }
 
 uint32_t sl_ring_add_user(struct sl_ring_writer *w, struct sl_ring_rows *rows, bool foreign)
@@ -224,8 +227,9 @@ bool sl_ring_news(const struct sl_ring_reader *r)
 
 void sl_ring_warm(struct sl_ring_reader *r)
 {
-    /* It is 0 already; the store is what fetches the line. */
-    atomic_store_explicit(r->hazard, 0, memory_order_relaxed);
+    /* It is 0 already; the store is what fetches the line. Release, since the
+     * writer may find this 0 instead of the one of let_go(). */
+    atomic_store_explicit(r->hazard, 0, memory_order_release);
 }
 
 static void let_go(struct sl_ring_reader *r)
@@ -329,11 +333,12 @@ static uint32_t oldest_unread(const struct sl_ring_reader *r, uint64_t *seq)
 int sl_ring_take_next(struct sl_ring_reader *r, struct sl_bus_view *view)
 {
     for (int tries = 0; tries < TRIES_MAX; tries++) {
-        if (newer(r) == 0)
+        uint64_t newest = newer(r);
+        if (newest == 0)
             return -EAGAIN;
-        uint64_t seq;
-        uint32_t s = oldest_unread(r, &seq);
-        if (seq != 0 && hold(r, s, seq, view))
+        uint64_t seq = newest >> 8;
+        uint32_t s = tries < TRIES_IN_ORDER ? oldest_unread(r, &seq) : (uint32_t)(newest & 0xff);
+        if (seq != 0 && s < r->slot_count && hold(r, s, seq, view))
             return 0;
     }
     return -EPROTO;

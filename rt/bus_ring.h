@@ -71,14 +71,20 @@ struct sl_ring_facts {
     _Atomic uint64_t size;
 };
 
-struct sl_ring_header {
+/* Never changes in an honest writer's ring; a reader checks a copy, and goes by
+ * that. */
+struct sl_ring_shape {
     uint64_t magic;
     uint32_t layout_version;
     uint32_t type;
     uint32_t slot_count;
-    uint32_t pages;                                       /* enum sl_bus_pages */
-    uint64_t slot_bytes;                                  /* from a payload to the next */
-    uint64_t capacity_bytes;                              /* largest payload */
+    uint32_t pages;          /* enum sl_bus_pages */
+    uint64_t slot_bytes;     /* from a payload to the next */
+    uint64_t capacity_bytes; /* largest payload */
+};
+
+struct sl_ring_header {
+    struct sl_ring_shape shape;
     _Alignas(SL_RING_LINE_BYTES) _Atomic uint64_t newest; /* sequence << 8 | slot; 0: none yet */
     _Atomic uint64_t begun;                               /* sequence that newest_facts are of */
     struct sl_ring_facts newest_facts;

@@ -51,10 +51,10 @@ static void ask(const char *name, struct sl_bus_status *status)
     static const struct sl_bus_hello hello = {.magic = SL_RING_MAGIC,
                                               .layout_version = SL_RING_LAYOUT_VERSION,
                                               .guest = SL_BUS_GUEST_OBSERVER};
-    int32_t pid = 0;
-    int fd = sl_bus_door_connect(name, &pid, NULL);
+    struct sl_bus_peer peer = {0};
+    int fd = sl_bus_door_connect(name, &peer, NULL);
     status->life = fd == -EACCES || fd == -EPERM ? SL_BUS_FOREIGN : SL_BUS_SILENT;
-    status->writer_pid = pid;
+    status->writer_pid = peer.pid;
     if (fd < 0)
         return;
     struct pollfd answer = {.fd = fd, .events = POLLIN};
@@ -69,7 +69,7 @@ static void ask(const char *name, struct sl_bus_status *status)
             memcpy(status, reply, (size_t)n);
             snprintf(status->name, sizeof status->name, "%s", name);
             status->life = SL_BUS_ALIVE;
-            status->writer_pid = pid; /* as seen from here */
+            status->writer_pid = peer.pid; /* as seen from here */
         }
     }
     free(reply);

@@ -23,7 +23,7 @@ enum sl_bus_life {
 #define SL_BUS_STATUS_READERS_MAX 1024
 
 struct sl_bus_status_reader {
-    int32_t pid; /* as this process sees it; 0 from another pid namespace */
+    int32_t pid; /* as the writer sees it; 0 from another pid namespace */
     uint32_t uid;
     uint32_t realtime;
     uint32_t asleep;

@@ -32,10 +32,11 @@ ssize_t sl_bus_receive(int socket, void *message, size_t size, int *fds, size_t 
 {
     union control control = {0};
     struct iovec part = {.iov_base = message, .iov_len = size};
-    struct msghdr msg = {.msg_iov = &part,
-                         .msg_iovlen = 1,
-                         .msg_control = &control,
-                         .msg_controllen = sizeof control};
+    struct msghdr msg = {.msg_iov = &part, .msg_iovlen = 1};
+    if (fd_count != 0) {
+        msg.msg_control = &control;
+        msg.msg_controllen = sizeof control;
+    }
     for (size_t i = 0; i < fd_count; i++)
         fds[i] = -1;
     ssize_t n = recvmsg(socket, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);

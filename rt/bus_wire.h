@@ -20,7 +20,7 @@ struct sl_bus_hello {
     uint32_t layout_version;
     uint32_t guest; /* enum sl_bus_guest */
     uint32_t realtime;
-    uint32_t pollable; /* 1: with an eventfd, to be written when there is news */
+    uint32_t pollable; /* 1: to be sent a byte when there is news and it has armed itself */
 };
 
 struct sl_bus_welcome {
@@ -40,7 +40,8 @@ enum { SL_BUS_FD_RING, SL_BUS_FD_PAYLOADS, SL_BUS_FD_ROWS, SL_BUS_FD_COUNT };
 int sl_bus_send(int socket, const void *message, size_t size, const int *fds, size_t fd_count);
 
 /* Receives one message of at most `size` bytes and at most `fd_count`
- * descriptors, which become the caller's; missing ones are -1. Never blocks.
+ * descriptors, which become the caller's; missing ones are -1. With 0, the
+ * kernel drops what is sent along. Never blocks.
  * The message's size (0: the other side hung up) or -errno (-EAGAIN: none). */
 ssize_t sl_bus_receive(int socket, void *message, size_t size, int *fds, size_t fd_count);
 

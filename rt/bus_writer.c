@@ -31,6 +31,7 @@ struct sl_bus_writer {
     _Atomic uint32_t relay_word;
     _Atomic uint32_t relay_asleep;
     _Atomic uint32_t relay_stop;
+    _Atomic uint32_t relay_wakes; /* it is waking readers at this moment */
     struct sl_bus_fork_entry fork;
 };
 
@@ -92,14 +93,19 @@ static void *relay_main(void *argument)
             continue;
         }
         seen = word;
+        atomic_store_explicit(&w->relay_wakes, 1, memory_order_relaxed);
         wake_ordinary(w);
+        atomic_store_explicit(&w->relay_wakes, 0, memory_order_relaxed);
         sl_bus_door_ring_armed(&w->door);
     }
     return NULL;
 }
 
 /* Whoever sleeps is woken: real-time readers from here; a single other one as
- * well, since that costs no more than to wake the relay would. */
+ * well, since that costs no more than to wake the relay would. But the bits do
+ * not bound how many threads wait for the bell: not if there are other users,
+ * who may set one bit and wait with a thousand threads, nor while the relay is
+ * between clearing the bits and waking. */
 static void wake_readers(struct sl_bus_writer *w)
 {
     const uid_t self = w->door.owner;
@@ -119,7 +125,9 @@ static void wake_readers(struct sl_bus_writer *w)
             armed |= atomic_load_explicit(&rows->armed[k], memory_order_relaxed) != 0;
         }
     }
-    if (ordinary > 1 || armed)
+    if (ordinary > 1 || armed ||
+        (ordinary == 1 &&
+         (users > 1 || atomic_load_explicit(&w->relay_wakes, memory_order_relaxed) != 0)))
         ring_relay(w);
     else if (ordinary == 1)
         wake_ordinary(w);
@@ -188,7 +196,7 @@ static int check_config(const struct sl_bus_writer_config *config, struct sl_err
     if (config->access > SL_BUS_ACCESS_ALL)
         return sl_error_set(err, -EINVAL, "bus %s: access %u is not one of enum sl_bus_access",
                             config->name, config->access);
-    return 0;
+    return sl_bus_reserved_check(config->reserved, "writer", err);
 }
 
 /* Who may connect to the door, as a file's mode and group. */
@@ -232,7 +240,7 @@ static int make_ring(struct sl_bus_writer *w, const struct sl_bus_writer_config 
         return rc;
     sl_ring_create(&w->ring, w->head.map, w->payloads.map, config->type, config->slot_count,
                    slot_bytes, config->slot_bytes);
-    w->ring.header->pages = w->payloads.pages;
+    w->ring.header->shape.pages = w->payloads.pages;
     sl_bus_memory_seal_readers_out(&w->head);
     sl_bus_memory_seal_readers_out(&w->payloads);
     return 0;
@@ -246,6 +254,9 @@ static int open_door(struct sl_bus_writer *w, const struct sl_bus_writer_config 
     int rc = door_rights(config, &mode, &gid, err);
     if (rc != 0)
         return rc;
+    /* Making the ring took its time. */
+    if (!sl_bus_lock_is_current(w->name, w->lock_fd))
+        return sl_error_set(err, -EBUSY, "bus %s was taken over while it was opened", w->name);
     int listen_fd = sl_bus_door_bind(w->name, mode, gid, err);
     if (listen_fd < 0)
         return listen_fd;
@@ -269,15 +280,19 @@ static int open_door(struct sl_bus_writer *w, const struct sl_bus_writer_config 
 static void orphan(void *handle)
 {
     struct sl_bus_writer *w = handle;
-    close(w->lock_fd);
+    /* From any half-open state: another thread may be opening it. */
+    if (w->lock_fd >= 0)
+        close(w->lock_fd);
     w->lock_fd = -1;
     sl_bus_door_orphan(&w->door);
     w->relay.running = false;
     struct sl_bus_memory *memories[] = {&w->head, &w->payloads};
     for (int i = 0; i < 2; i++) {
-        close(memories[i]->fd);
+        if (memories[i]->fd >= 0)
+            close(memories[i]->fd);
         memories[i]->fd = -1;
-        sl_bus_fork_blank(memories[i]->map, memories[i]->bytes);
+        if (memories[i]->map != NULL)
+            sl_bus_fork_blank(memories[i]->map, memories[i]->bytes);
     }
 }
 
@@ -296,6 +311,7 @@ int sl_bus_writer_open(struct sl_bus_writer **writer, const struct sl_bus_writer
     w->lock_fd = -1;
     w->head = w->payloads = SL_BUS_MEMORY_NONE;
     sl_bus_door_init(&w->door);
+    sl_bus_fork_add(&w->fork, orphan, w);
 
     rc = sl_bus_lock_take(w->name, config->take_over, &w->lock_fd, err);
     if (rc == 0)
@@ -311,7 +327,6 @@ int sl_bus_writer_open(struct sl_bus_writer **writer, const struct sl_bus_writer
         sl_bus_writer_close(w);
         return rc;
     }
-    sl_bus_fork_add(&w->fork, orphan, w);
     *writer = w;
     return 0;
 }

@@ -25,6 +25,11 @@ void sl_settings_calibration(const struct sl_settings *settings, struct sl_camer
     };
 }
 
+uint32_t sl_settings_bus_writers(const struct sl_settings *settings)
+{
+    return strcmp(settings->bus.writers, "any") == 0 ? SL_BUS_WRITERS_ANY : SL_BUS_WRITERS_OWN;
+}
+
 void sl_settings_bus_rights(const struct sl_settings *settings, struct sl_bus_writer_config *out)
 {
     static const char *const CHOICES[] = {[SL_BUS_ACCESS_OWNER] = "owner",

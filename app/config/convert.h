@@ -10,6 +10,8 @@
 #include "rt/bus.h"
 
 void sl_settings_calibration(const struct sl_settings *settings, struct sl_camera_calibration *out);
+/* Whose records are taken: enum sl_bus_writers. */
+uint32_t sl_settings_bus_writers(const struct sl_settings *settings);
 /* Who may read a bus: fills `access` and `group`, which points into the settings. */
 void sl_settings_bus_rights(const struct sl_settings *settings, struct sl_bus_writer_config *out);
 void sl_settings_detect(const struct sl_settings *settings, struct sl_detect_config *out);

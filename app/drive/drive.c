@@ -30,11 +30,14 @@ static bool frames_come_from_elsewhere(const struct sl_settings *s)
     return strcmp(s->camera.driver, "bus") == 0 && strcmp(s->camera.source, s->bus.camera) == 0;
 }
 
-static int open_reader(struct sl_bus_reader **reader, const char *name, uint32_t type, size_t bytes,
-                       struct sl_error *err)
+static int open_reader(struct sl_bus_reader **reader, const struct sl_settings *settings,
+                       const char *name, uint32_t type, size_t bytes, struct sl_error *err)
 {
-    const struct sl_bus_reader_config config = {
-        .name = name, .type = type, .min_bytes = bytes, .realtime = true};
+    const struct sl_bus_reader_config config = {.name = name,
+                                                .type = type,
+                                                .min_bytes = bytes,
+                                                .realtime = true,
+                                                .writers = sl_settings_bus_writers(settings)};
     return sl_bus_reader_open(reader, &config, err);
 }
 
@@ -56,6 +59,7 @@ static int open_camera(struct sl_drive *d, struct sl_error *err)
                                             .source = s->camera.source,
                                             .width_px = (uint32_t)s->camera.width_px,
                                             .height_px = (uint32_t)s->camera.height_px,
+                                            .bus_writers = sl_settings_bus_writers(s),
                                             .fourcc = sl_frame_format_parse(s->camera.format),
                                             .rate_hz = s->camera.rate_hz,
                                             .loop = s->camera.loop};
@@ -85,7 +89,7 @@ static int open_detector(struct sl_drive *d, struct sl_error *err)
     d->detect.detector = sl_arena_take(&d->arena, sl_detector_size(), 64);
     rc = sl_detector_init(d->detect.detector, &config, err);
     if (rc == 0)
-        rc = open_reader(&d->detect.reader, s->bus.camera, SL_RECORD_FRAME, 1, err);
+        rc = open_reader(&d->detect.reader, s, s->bus.camera, SL_RECORD_FRAME, 1, err);
     if (rc == 0)
         rc = open_writer(&d->detect.writer, s, s->bus.detection, SL_RECORD_DETECTION,
                          sizeof(struct sl_detection), err);
@@ -108,10 +112,10 @@ static int open_control(struct sl_drive *d, struct sl_error *err)
     if (rc == 0)
         rc = sl_limits_init(&node->limits, &limits, err);
     if (rc == 0)
-        rc = open_reader(&node->detections, s->bus.detection, SL_RECORD_DETECTION,
+        rc = open_reader(&node->detections, s, s->bus.detection, SL_RECORD_DETECTION,
                          sizeof(struct sl_detection), err);
     if (rc == 0)
-        rc = open_reader(&node->odometry, s->bus.odometry, SL_RECORD_ODOMETRY,
+        rc = open_reader(&node->odometry, s, s->bus.odometry, SL_RECORD_ODOMETRY,
                          sizeof(struct sl_odometry), err);
     struct sl_bus_writer_config rights = {0};
     sl_settings_bus_rights(s, &rights);
@@ -129,8 +133,10 @@ static int open_control(struct sl_drive *d, struct sl_error *err)
 static int open_bridge(struct sl_drive *d, struct sl_error *err)
 {
     const struct sl_settings *s = d->settings;
-    const struct sl_bus_reader_config actions = {
-        .name = s->bus.action, .type = SL_RECORD_ACTION, .min_bytes = sizeof(struct sl_action)};
+    const struct sl_bus_reader_config actions = {.name = s->bus.action,
+                                                 .type = SL_RECORD_ACTION,
+                                                 .min_bytes = sizeof(struct sl_action),
+                                                 .writers = sl_settings_bus_writers(s)};
     int rc = open_writer(&d->state_writer, s, s->bus.state, SL_RECORD_STATE,
                          sizeof(struct sl_state), err);
     if (rc == 0)

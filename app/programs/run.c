@@ -252,7 +252,10 @@ static int run(const struct options *o)
     struct sl_bus_reader *truths = NULL;
     static struct sl_tracking_score score;
     const struct sl_bus_reader_config truth_bus = {
-        .name = SL_BUS_TRUTH, .type = SL_RECORD_TRUTH, .min_bytes = sizeof(struct sl_truth)};
+        .name = SL_BUS_TRUTH,
+        .type = SL_RECORD_TRUTH,
+        .min_bytes = sizeof(struct sl_truth),
+        .writers = SL_BUS_WRITERS_ANY /* it only keeps score */};
 
     int status = SL_EXIT_FAILED;
     int rc = read_settings(&settings, o, &err);

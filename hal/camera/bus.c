@@ -21,6 +21,7 @@
 
 struct bus_camera {
     char name[SL_BUS_NAME_MAX + 1];
+    uint32_t writers;             /* enum sl_bus_writers */
     uint32_t width_px, height_px; /* that must be; 0: any */
     struct sl_bus_reader *reader; /* while started */
     uint64_t attached;            /* which writer `missed` is counted for */
@@ -38,6 +39,7 @@ static int bus_open(void *state, const struct sl_camera_config *config, struct s
         return sl_error_set(err, -EINVAL, "the bus name %s is longer than %d characters", name,
                             SL_BUS_NAME_MAX);
     memcpy(b->name, name, strlen(name) + 1);
+    b->writers = config->bus_writers;
     b->width_px = config->width_px;
     b->height_px = config->height_px;
     const uint32_t width_px = b->width_px != 0 ? b->width_px : DEFAULT_WIDTH_PX;
@@ -49,7 +51,8 @@ static int bus_open(void *state, const struct sl_camera_config *config, struct s
     caps->frame_bytes = sl_frame_size_bytes(SL_FORMAT_BGRA, width_px, height_px);
 
     /* Opened once to have the name judged now rather than at the start. */
-    const struct sl_bus_reader_config reader = {.name = b->name, .type = SL_RECORD_FRAME};
+    const struct sl_bus_reader_config reader = {
+        .name = b->name, .type = SL_RECORD_FRAME, .writers = b->writers};
     int failed = sl_bus_reader_open(&b->reader, &reader, err);
     sl_bus_reader_close(b->reader);
     b->reader = NULL;
@@ -60,7 +63,7 @@ static int bus_start(void *state, struct sl_error *err)
 {
     struct bus_camera *b = state;
     const struct sl_bus_reader_config reader = {
-        .name = b->name, .type = SL_RECORD_FRAME, .realtime = true};
+        .name = b->name, .type = SL_RECORD_FRAME, .realtime = true, .writers = b->writers};
     b->attached = 0;
     b->missed = 0;
     return sl_bus_reader_open(&b->reader, &reader, err);

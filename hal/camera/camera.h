@@ -20,10 +20,11 @@ struct sl_camera_config {
     const char *source; /* file: folder, glob or picture; bus: its name; pattern: ignored */
     uint32_t width_px;  /* pattern: asked; file, bus: 0 or the size that must be */
     uint32_t height_px;
-    uint32_t fourcc; /* pattern: asked; file: GRAY8, NV12, YUYV or BGR24; bus: ignored, what
-                      * comes is delivered; 0: the driver's own (file, pattern: NV12) */
-    double rate_hz;  /* file, pattern: paced to this; 0: as fast as possible */
-    bool loop;       /* file: begin again after the last picture */
+    uint32_t fourcc;      /* pattern: asked; file: GRAY8, NV12, YUYV or BGR24; bus: ignored, what
+                           * comes is delivered; 0: the driver's own (file, pattern: NV12) */
+    double rate_hz;       /* file, pattern: paced to this; 0: as fast as possible */
+    uint32_t bus_writers; /* bus: whose frames are taken, enum sl_bus_writers */
+    bool loop;            /* file: begin again after the last picture */
 };
 
 /* What an opened camera will deliver at most. */

@@ -170,6 +170,103 @@ static int stranger_scribbles(void)
     return 0;
 }
 
+static int stranger_crowds(void)
+{
+    struct sl_bus_welcome welcome;
+    int fds[SL_BUS_FD_COUNT];
+    int seated = 0;
+    for (int i = 0; i < SL_BUS_FOREIGN_MAX + 10; i++) {
+        enter("crowd", SL_RING_LAYOUT_VERSION, &welcome, fds);
+        seated += welcome.code == 0;
+    }
+    return seated == SL_BUS_FOREIGN_MAX && welcome.code == -EUSERS ? 0 : 1;
+}
+
+static void strangers_have_few_places(void **state)
+{
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    const struct sl_bus_writer_config config = {.name = "crowd",
+                                                .type = TYPE,
+                                                .slot_count = 4,
+                                                .slot_bytes = 64,
+                                                .access = SL_BUS_ACCESS_ALL};
+    struct sl_bus_writer *w = open_writer_with(&config);
+    assert_int_equal(as_stranger(stranger_crowds), 0);
+    sl_bus_writer_close(w);
+}
+
+/* Where anybody may make files, as in /dev/shm, somebody else may be first to
+ * write a name. */
+static void stranger_writes(int ready_fd)
+{
+    if (setgid(STRANGER) != 0 || setuid(STRANGER) != 0)
+        _exit(1);
+    const struct sl_bus_writer_config config = {.name = "squatted",
+                                                .type = TYPE,
+                                                .slot_count = 4,
+                                                .slot_bytes = 64,
+                                                .access = SL_BUS_ACCESS_ALL};
+    struct sl_bus_writer *w = NULL;
+    if (sl_bus_writer_open(&w, &config, NULL) != 0)
+        _exit(1);
+    put(w, 7);
+    if (write(ready_fd, "r", 1) == 1)
+        pause();
+}
+
+static void records_of_strangers_are_not_taken_unasked(void **state)
+{
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    assert_int_equal(chmod(dir, 01777), 0);
+    pid_t pid = start_child(stranger_writes);
+    uint64_t value;
+    struct sl_bus_reader *careful = open_reader("squatted", false);
+    assert_int_equal(sl_bus_read_newest(careful, &value, 8, NULL), -EPROTO);
+    assert_non_null(strstr(sl_bus_reader_problem(careful), "another user, number 65534"));
+    const struct sl_bus_reader_config any = {
+        .name = "squatted", .type = TYPE, .min_bytes = 8, .writers = SL_BUS_WRITERS_ANY};
+    struct sl_bus_reader *careless = open_reader_with(&any);
+    assert_int_equal(sl_bus_read_newest(careless, &value, 8, NULL), 0);
+    assert_int_equal(value, 7);
+    sl_bus_reader_close(careless);
+    kill_child(pid);
+
+    /* The name is free again, but for the files: only their owner and root. */
+    struct sl_bus_writer *w = open_writer("squatted", 4, 64);
+    put(w, 8);
+    assert_int_equal(sl_bus_wait(careful, in_ms(1000)), 0);
+    assert_int_equal(sl_bus_read_newest(careful, &value, 8, NULL), 0);
+    assert_int_equal(value, 8);
+    sl_bus_writer_close(w);
+    sl_bus_reader_close(careful);
+    assert_int_equal(chmod(dir, 0755), 0);
+}
+
+/* Anybody can read the lock file, and so lock it as a reader of it. */
+static void read_lock_keeps_no_writer_out(void **state)
+{
+    (void)state;
+    struct sl_bus_writer *w = open_writer("contested", 4, 64);
+    char path[sizeof dir + 32];
+    snprintf(path, sizeof path, "%s/skylane.contested", dir);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET};
+    assert_int_not_equal(fcntl(fd, F_OFD_SETLK, &lock), 0); /* not while it is written */
+    char kept[sizeof dir + 32];
+    snprintf(kept, sizeof kept, "%s/kept", dir);
+    assert_int_equal(link(path, kept), 0);
+    sl_bus_writer_close(w);
+    assert_int_equal(rename(kept, path), 0); /* as a killed writer leaves it */
+    assert_int_equal(fcntl(fd, F_OFD_SETLK, &lock), 0);
+    w = open_writer("contested", 4, 64);
+    sl_bus_writer_close(w);
+    close(fd);
+}
+
 static void *run_stranger(void *status)
 {
     *(int *)status = as_stranger(stranger_scribbles);
@@ -346,6 +443,54 @@ static void stopped_writer_is_told_from_a_dead_one(void **state)
     close(fds[1]);
 }
 
+/* A reader that is never done with the old writer's records still moves on. */
+static void busy_reader_hears_of_a_take_over(void **state)
+{
+    (void)state;
+    struct sl_bus_writer *old = open_writer("handed_on", 4, 64);
+    struct sl_bus_reader *r = open_reader("handed_on", false);
+    const struct sl_bus_writer_config config = {
+        .name = "handed_on", .type = TYPE, .slot_count = 4, .slot_bytes = 64, .take_over = true};
+    struct sl_bus_writer *new = open_writer_with(&config);
+    put(new, 1000);
+    uint64_t value = 0;
+    const uint64_t until = in_ms(1000);
+    while (value != 1000 && sl_clock_now_ns() < until) {
+        put(old, 1);
+        sl_bus_read_newest(r, &value, 8, NULL);
+    }
+    assert_int_equal(value, 1000);
+    sl_bus_reader_close(r);
+    sl_bus_writer_close(old);
+    sl_bus_writer_close(new);
+}
+
+static void files_that_are_no_bus_are_told(void **state)
+{
+    (void)state;
+    struct sl_bus_status status;
+    char path[sizeof dir + 32];
+    snprintf(path, sizeof path, "%s/skylane.pipe", dir);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    sl_bus_status_get("pipe", &status, NULL); /* does not wait for somebody to fill it */
+    assert_int_equal(sl_bus_clean("pipe", NULL), -EINVAL);
+    assert_int_equal(unlink(path), 0);
+}
+
+static void reserved_words_are_zero(void **state)
+{
+    (void)state;
+    struct sl_error err;
+    struct sl_bus_writer *w;
+    struct sl_bus_reader *r;
+    const struct sl_bus_writer_config writer = {
+        .name = "odd", .slot_count = 4, .slot_bytes = 64, .reserved = {[3] = 1}};
+    const struct sl_bus_reader_config reader = {.name = "odd", .reserved = {[0] = 1}};
+    assert_int_equal(sl_bus_writer_open(&w, &writer, &err), -EINVAL);
+    assert_non_null(strstr(err.text, "set it to zero"));
+    assert_int_equal(sl_bus_reader_open(&r, &reader, &err), -EINVAL);
+}
+
 static void living_bus_is_not_cleaned(void **state)
 {
     (void)state;
@@ -386,9 +531,14 @@ static void forked_child_disturbs_nobody(void **state)
         int again = sl_bus_wait(r, in_ms(10));
         struct sl_bus_reader *own = open_reader("family", false);
         bool reads = sl_bus_read_newest(own, &value, 8, NULL) == 0 && value == 1;
+        int files[20], open_files = 0; /* that the handles do not close */
+        for (int i = 0; i < 20; i++)
+            files[i] = open("/dev/null", O_RDONLY | O_CLOEXEC);
         sl_bus_writer_close(w); /* removes nothing */
         sl_bus_reader_close(r);
-        _exit(rc == -EOVERFLOW && again == -ECHILD && reads ? 0 : 1);
+        for (int i = 0; i < 20; i++)
+            open_files += fcntl(files[i], F_GETFD) >= 0;
+        _exit(rc == -EOVERFLOW && again == -ECHILD && reads && open_files == 20 ? 0 : 1);
     }
     int status;
     waitpid(pid, &status, 0);
@@ -605,6 +755,12 @@ int main(void)
         cmocka_unit_test(readers_can_neither_write_nor_shrink),
         cmocka_unit_test(access_is_as_configured),
         cmocka_unit_test(hostile_reader_harms_nobody_else),
+        cmocka_unit_test(strangers_have_few_places),
+        cmocka_unit_test(records_of_strangers_are_not_taken_unasked),
+        cmocka_unit_test(read_lock_keeps_no_writer_out),
+        cmocka_unit_test(busy_reader_hears_of_a_take_over),
+        cmocka_unit_test(files_that_are_no_bus_are_told),
+        cmocka_unit_test(reserved_words_are_zero),
         cmocka_unit_test(lying_guests_are_shown_out),
         cmocka_unit_test(writer_out_of_descriptors_says_so),
         cmocka_unit_test(stopped_writer_is_told_from_a_dead_one),

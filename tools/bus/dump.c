@@ -264,7 +264,8 @@ static int dump(const struct options *o, struct sl_error *err)
     struct bus_record record = {0};
     struct sink sink = {0};
     struct sl_error closing;
-    const struct sl_bus_reader_config config = {.name = o->bus, .min_bytes = 1};
+    const struct sl_bus_reader_config config = {
+        .name = o->bus, .min_bytes = 1, .writers = SL_BUS_WRITERS_ANY};
     int rc = sl_bus_reader_open(&reader, &config, err);
     if (rc == -EINVAL)
         bus_suggest_name(o->bus, err);

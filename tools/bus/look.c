@@ -125,8 +125,10 @@ static void read_frame(struct bus_look *look)
     struct sl_bus_reader *reader = NULL;
     struct sl_bus_view view;
     struct sl_frame_info info;
-    const struct sl_bus_reader_config config = {
-        .name = look->status.name, .type = SL_RECORD_FRAME, .min_bytes = 1};
+    const struct sl_bus_reader_config config = {.name = look->status.name,
+                                                .type = SL_RECORD_FRAME,
+                                                .min_bytes = 1,
+                                                .writers = SL_BUS_WRITERS_ANY};
     if (sl_bus_reader_open(&reader, &config, NULL) != 0)
         return;
     if (sl_bus_acquire_newest(reader, &view) == 0) {

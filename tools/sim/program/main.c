@@ -370,8 +370,10 @@ static int watch(struct sl_host *host, struct sl_child *child, struct sl_bus_rea
 static int simulate(struct options *o, const struct sl_settings *settings,
                     const struct sl_host_config *config, struct sl_error *err)
 {
-    const struct sl_bus_reader_config state_bus = {
-        .name = settings->bus.state, .type = SL_RECORD_STATE, .min_bytes = sizeof(struct sl_state)};
+    const struct sl_bus_reader_config state_bus = {.name = settings->bus.state,
+                                                   .type = SL_RECORD_STATE,
+                                                   .min_bytes = sizeof(struct sl_state),
+                                                   .writers = sl_settings_bus_writers(settings)};
     static struct sl_host_status status;
     struct sl_host *host = NULL;
     struct sl_bus_reader *states = NULL;
