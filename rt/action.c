@@ -31,8 +31,11 @@ int sl_action_send(const char *action_bus, const char *state_bus, enum sl_action
 {
     struct sl_bus_reader *states = NULL;
     struct sl_bus_writer *actions = NULL;
-    const struct sl_bus_reader_config reader = {
-        .name = state_bus, .type = SL_RECORD_STATE, .min_bytes = sizeof(struct sl_state)};
+    /* Root may ask any user's vehicle. */
+    const struct sl_bus_reader_config reader = {.name = state_bus,
+                                                .type = SL_RECORD_STATE,
+                                                .min_bytes = sizeof(struct sl_state),
+                                                .writers = SL_BUS_WRITERS_ANY};
     /* Not only who answers listens: a simulator does too, at its own pace. */
     const uint64_t linger_ns = 150 * SL_NS_PER_MS;
     struct sl_bus_writer_config writer = {.name = action_bus,

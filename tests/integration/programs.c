@@ -113,7 +113,8 @@ struct sl_bus_reader *reader_of(const char *bus, uint32_t type, size_t bytes)
 {
     struct sl_error err;
     struct sl_bus_reader *reader = NULL;
-    const struct sl_bus_reader_config config = {.name = bus, .type = type, .min_bytes = bytes};
+    const struct sl_bus_reader_config config = {
+        .name = bus, .type = type, .min_bytes = bytes, .writers = SL_BUS_WRITERS_ANY};
     if (sl_bus_reader_open(&reader, &config, &err) != 0)
         fail_msg("%s", err.text);
     return reader;

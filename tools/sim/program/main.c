@@ -373,7 +373,7 @@ static int simulate(struct options *o, const struct sl_settings *settings,
     const struct sl_bus_reader_config state_bus = {.name = settings->bus.state,
                                                    .type = SL_RECORD_STATE,
                                                    .min_bytes = sizeof(struct sl_state),
-                                                   .writers = sl_settings_bus_writers(settings)};
+                                                   .writers = SL_BUS_WRITERS_ANY};
     static struct sl_host_status status;
     struct sl_host *host = NULL;
     struct sl_bus_reader *states = NULL;
