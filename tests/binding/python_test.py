@@ -6,9 +6,12 @@ the program built from abi_test.c, which tells how C lays things out.
 """
 import ctypes
 import errno
+import grp
 import os
+import random
 import select
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -52,9 +55,17 @@ class BusTest(unittest.TestCase):
         self.addCleanup(channel.close)
         return channel
 
+    def overrun(self, writer, other):
+        """Overwrites the frame that some reader holds: of three slots, `other` holds
+        one then, and the newest is never taken."""
+        writer.write(picture((6, 8)))
+        with other.read(timeout=LONG_S):
+            for _ in range(2):
+                writer.write(picture((6, 8)))
+
     def odd_frame(self, info, payload):
         """Publishes a frame that ImageChannel.write() would not make."""
-        writer = _bus.Writer("eye", records.FrameInfo.TYPE, 4, len(payload), False, False)
+        writer = _bus.Writer("eye", records.FrameInfo.TYPE, 4, len(payload))
         self.addCleanup(writer.close)
 
         def fill(loan):
@@ -106,6 +117,8 @@ class LayoutTest(unittest.TestCase):
                     kind.__name__, kind.__name__.upper()
                 )
                 self.assertEqual(kind.TYPE, self.rows[f"SL_RECORD_{name}"][0])
+        for word, value in _bus.ACCESS.items():
+            self.assertEqual(value, self.rows[f"SL_BUS_ACCESS_{word.upper()}"][0])
         self.assertEqual(records.FRAME_PLANES_MAX, self.rows["SL_FRAME_PLANES_MAX"][0])
         self.assertEqual(records.LANE_POINTS_MAX, self.rows["SL_LANE_POINTS_MAX"][0])
         self.assertEqual(images.FRAME_SLOTS, self.rows["SL_BUS_FRAME_SLOTS"][0])
@@ -142,6 +155,25 @@ class ImageTest(BusTest):
             kept = image.copy()
         np.testing.assert_array_equal(kept.luma, sent[:6])
         np.testing.assert_array_equal(kept.chroma, sent[6:].reshape(3, 4, 2))
+
+    def test_what_was_given_back_has_no_planes(self):
+        for shape, format_, planes in (
+            ((6, 8), "GRAY8", ("luma",)),
+            ((6, 8, 2), "YUYV", ("luma",)),
+            ((9, 8), "NV12", ("luma", "chroma")),
+        ):
+            with self.subTest(format_), skylane.ImageChannel(
+                "eye", shape, create=True, format=format_
+            ) as writer:
+                writer.write(picture(shape))
+                with self.reader().read(timeout=LONG_S) as image:
+                    kept = image.copy()
+                    sent = [getattr(image, plane).copy() for plane in planes]
+                for plane, pixels in zip(planes, sent):
+                    for gone in (image, image.copy()):
+                        with self.assertRaisesRegex(ValueError, "copy it inside the with block"):
+                            getattr(gone, plane)
+                    np.testing.assert_array_equal(getattr(kept, plane), pixels)
 
     def test_luma_of_other_formats(self):
         for shape, format_, luma in (
@@ -192,6 +224,13 @@ class ImageTest(BusTest):
         np.testing.assert_array_equal(kept.luma, luma)
         np.testing.assert_array_equal(kept.chroma, chroma)
         self.assertEqual(view.size, 0)
+        for gone in (image, image.copy()):
+            for plane in ("luma", "chroma"):
+                with self.assertRaisesRegex(ValueError, "copy it inside the with block"):
+                    getattr(gone, plane)
+        kept.info.planes[1].offset_bytes += 20  # its rows would leave the array
+        with self.assertRaises((TypeError, ValueError)):
+            kept.chroma
 
     def test_planes_of_different_strides(self):
         payload = picture(6 * 8 + 3 * 16).tobytes()
@@ -298,10 +337,7 @@ class ImageTest(BusTest):
         writer.write(picture((6, 8)))
         with self.assertRaisesRegex(skylane.Overrun, "overwritten"):
             with first.read(timeout=LONG_S) as image:
-                writer.write(picture((6, 8)))
-                with second.read(timeout=LONG_S):
-                    for _ in range(2):  # now all but the newest are held
-                        writer.write(picture((6, 8)))
+                self.overrun(writer, second)
         self.assertEqual(image.size, 0)
         writer.write(picture((6, 8), 1))
         np.testing.assert_array_equal(
@@ -313,11 +349,24 @@ class ImageTest(BusTest):
         writer.write(picture((6, 8)))
         with self.assertRaises(ZeroDivisionError):
             with first.read(timeout=LONG_S):
-                writer.write(picture((6, 8)))
-                with second.read(timeout=LONG_S):
-                    for _ in range(2):
-                        writer.write(picture((6, 8)))
+                self.overrun(writer, second)
                 raise ZeroDivisionError
+
+    def test_an_overrun_of_what_tells_the_layout_is_no_mismatch(self):
+        writer, first, second = self.writer(slots=3), self.reader(), self.reader()
+        plain_string_at = ctypes.string_at
+        writer.write(picture((6, 8)))
+
+        def torn(_, size):
+            ctypes.string_at = plain_string_at
+            self.overrun(writer, second)
+            return bytes(size)
+
+        with unittest.mock.patch.object(ctypes, "string_at", torn):
+            with self.assertRaises(skylane.Overrun):
+                with first.read(timeout=LONG_S):
+                    self.fail("it was lent")
+        self.assertEqual(first.read(copy=True, timeout=LONG_S).frame_id, 4)
 
     def test_a_copy_is_whole_or_none(self):
         writer, reader, other = self.writer(slots=3), self.reader(), self.reader()
@@ -362,6 +411,22 @@ class ImageTest(BusTest):
             with self.assertRaisesRegex(skylane.BusError, "still held"):
                 reader.close()
             self.assertEqual(image.shape, (6, 8))
+
+    def test_the_same_loan_twice(self):
+        sent = picture((6, 8))
+        self.writer().write(sent)
+        reader = self.reader()
+        loan = reader.read(timeout=LONG_S)
+        with loan as image:
+            with self.assertRaisesRegex(skylane.BusError, "still held"):
+                with loan:
+                    self.fail("it was lent twice")
+            with self.assertRaisesRegex(skylane.BusError, "still held"):
+                reader.close()
+            np.testing.assert_array_equal(image, sent)
+        self.assertEqual(image.size, 0)
+        with self.assertRaises(skylane.Timeout):  # and nothing is held any more
+            reader.read(copy=True, timeout=0)
 
     def test_without_with_there_is_no_image(self):
         self.writer().write(picture((6, 8)))
@@ -417,6 +482,7 @@ class ImageTest(BusTest):
             (lambda: self.reader().write(picture((6, 8))), skylane.BusError, "to read"),
             (lambda: self.reader().readers, skylane.BusError, "to read"),
             (lambda: self.reader(format="NV12"), ValueError, "the writer's to choose"),
+            (lambda: self.reader(access="all"), ValueError, "the writer's to choose"),
         ):
             with self.assertRaisesRegex(kind, text):
                 call()
@@ -522,6 +588,83 @@ class WaitTest(BusTest):
         writer.write(picture((6, 8), 1))
         np.testing.assert_array_equal(reader.read(copy=True, timeout=LONG_S), picture((6, 8), 1))
 
+    def test_control_c_before_the_exit_leaves_nothing_held(self):
+        def interrupted(_loan, *_):
+            raise KeyboardInterrupt
+
+        def leave(reader):
+            with unittest.mock.patch.object(images._Loan, "__exit__", interrupted):
+                with reader.read(timeout=LONG_S) as image:
+                    left.append(image)
+
+        left = []
+        writer = self.writer()
+        writer.write(picture((6, 8)))
+        with self.assertRaises(KeyboardInterrupt):  # not hidden by another exception
+            with self.reader() as reader:
+                leave(reader)
+        self.assertEqual(left[0].size, 0)
+
+        reader = self.reader()
+        with self.assertRaises(KeyboardInterrupt):
+            leave(reader)
+        with self.assertRaises(skylane.Timeout):
+            reader.read(copy=True, timeout=0)
+        self.assertEqual(left[1].size, 0)
+
+    def test_control_c_while_closing_closes_once(self):
+        for end in (self.writer()._writer, self.reader()._reader):
+            plain_close, closed = end._close_function, []
+
+            def close(handle, plain_close=plain_close, closed=closed):
+                closed.append(handle)
+                plain_close(handle)
+                raise KeyboardInterrupt
+
+            end._close_function = close
+            with self.assertRaises(KeyboardInterrupt):
+                end.close()
+            end.close()
+            end.__del__()
+            self.assertEqual(len(closed), 1)
+
+    @unittest.skipIf(
+        sys.version_info < (3, 10), "this Python itself may lose a lock at an interrupt"
+    )
+    def test_an_interrupt_at_any_time(self):
+        writer, reader = self.writer(), self.reader()
+        answers, client = skylane.DetectionWriter(), skylane.DetectionClient()
+        self.addCleanup(answers.close)
+        self.addCleanup(client.close)
+        sent, moments = picture((6, 8)), random.Random(1)
+        came = False
+
+        def interrupt(*_):
+            nonlocal came
+            came = True
+            raise KeyboardInterrupt
+
+        def work():
+            writer.write(sent)
+            with reader.read(timeout=LONG_S) as image:
+                answer = skylane.Detection.of(image)
+            answers.publish(answer)
+            client.get_detection(timeout=LONG_S)
+
+        def work_until_interrupted():
+            while not came:
+                work()
+
+        self.addCleanup(signal.signal, signal.SIGALRM, signal.signal(signal.SIGALRM, interrupt))
+        for _ in range(1000):
+            came = False
+            try:
+                signal.setitimer(signal.ITIMER_REAL, moments.uniform(1e-6, 3e-4))
+                work_until_interrupted()
+            except KeyboardInterrupt:
+                pass
+            work()  # nothing is locked or held
+
     def test_one_thread_at_a_time(self):
         reader = self.reader()
         thread = threading.Thread(
@@ -593,14 +736,30 @@ class RecordTest(BusTest):
             sent.left.poly[:] = (1, 2, 3, 4)
             writer.publish(sent)
             got = client.get_detection(timeout=LONG_S)
-            self.assertEqual(bytes(got), bytes(sent))
             self.assertGreater(got.finished_ns, 0)
+            sent.finished_ns = got.finished_ns
+            self.assertEqual(bytes(got), bytes(sent))
             self.assertEqual(list(got.left.poly), [1, 2, 3, 4])
             self.assertIn("lateral_offset_m=0.25", repr(got))
             with self.assertRaises(skylane.Timeout):
                 client.get_detection(timeout=0)
             with self.assertRaisesRegex(skylane.Mismatch, "takes a Detection, not a State"):
                 writer.publish(skylane.State())
+
+    def test_a_detection_may_be_published_again(self):
+        with skylane.DetectionWriter() as writer, skylane.DetectionClient() as client:
+            answer, finished_ns = skylane.Detection(), [time.monotonic_ns()]
+            for answer.frame_id in (1, 2):
+                writer.publish(answer)
+                got = client.get_detection(timeout=LONG_S)
+                self.assertEqual(got.frame_id, answer.frame_id)
+                finished_ns.append(got.finished_ns)
+            finished_ns.append(time.monotonic_ns())
+            self.assertEqual(finished_ns, sorted(set(finished_ns)))
+            self.assertEqual(answer.finished_ns, 0)
+            answer.finished_ns = 77
+            writer.publish(answer)
+            self.assertEqual(client.get_detection(timeout=LONG_S).finished_ns, 77)
 
     def test_an_answer_belongs_to_its_frame(self):
         self.writer((6, 8)).write(picture((6, 8)), timestamp=77, frame_id=9)
@@ -636,6 +795,53 @@ class RecordTest(BusTest):
     def test_a_name_that_is_none(self):
         with self.assertRaisesRegex(skylane.BusError, "cannot be a bus's name"):
             skylane.DetectionClient("Hello, bus")
+
+
+class AccessTest(BusTest):
+    def door(self, name):
+        return os.stat(os.path.join(os.environ["SKYLANE_BUS_DIR"], f"skylane.{name}.door"))
+
+    def test_who_may_read(self):
+        group = grp.getgrgid(os.getegid())
+        for options, mode in (
+            ({}, 0o600),
+            ({"access": "owner"}, 0o600),
+            ({"access": "group"}, 0o660),
+            ({"access": "group", "group": group.gr_name}, 0o660),
+            ({"access": "all"}, 0o666),
+        ):
+            with self.subTest(options), skylane.ImageChannel(
+                "eye", (6, 8), create=True, **options
+            ), skylane.RecordWriter(skylane.State, **options), skylane.DetectionWriter(**options):
+                for name in ("eye", "vehicle_state", "detection_results"):
+                    self.assertEqual(stat.S_IMODE(self.door(name).st_mode), mode)
+                    self.assertEqual(self.door(name).st_gid, group.gr_gid)
+
+    @unittest.skipIf(os.geteuid() != 0, "only root can give a bus to any group")
+    def test_a_group_of_its_own(self):
+        group = next(entry for entry in grp.getgrall() if entry.gr_gid != os.getegid())
+        with skylane.DetectionWriter(access="group", group=group.gr_name):
+            self.assertEqual(self.door("detection_results").st_gid, group.gr_gid)
+
+    def test_mistakes(self):
+        for options, kind, text in (
+            ({"access": "everybody"}, ValueError, '"owner", "group" or "all", not \'everybody\''),
+            ({"access": 2}, ValueError, '"owner", "group" or "all", not 2'),
+            ({"group": "root"}, ValueError, 'goes with access="group"'),
+            ({"access": "all", "group": "root"}, ValueError, 'goes with access="group"'),
+            (
+                {"access": "group", "group": "no_such_group"},
+                skylane.BusError,
+                'there is no group "no_such_group"',
+            ),
+        ):
+            for make in (
+                lambda: skylane.ImageChannel("eye", (6, 8), create=True, **options),
+                lambda: skylane.RecordWriter(skylane.State, **options),
+                lambda: skylane.DetectionWriter(**options),
+            ):
+                with self.subTest(options), self.assertRaisesRegex(kind, text):
+                    make()
 
 
 class LibraryTest(unittest.TestCase):

@@ -1,9 +1,9 @@
 """One end of a bus: what images.py and channels.py have in common."""
-import contextlib
 import ctypes
 import errno
 import math
 import os
+import sys
 import threading
 import time
 
@@ -13,6 +13,8 @@ from .errors import BusError, error
 # Signals (Ctrl-C) are looked at between calls into the library, so that no
 # call may wait longer than this.
 SLICE_NS = 100_000_000
+
+ACCESS = {"owner": 0, "group": 1, "all": 2}  # enum sl_bus_access
 
 _SENTENCES = {
     errno.EBADF: "bus {} was closed",
@@ -36,7 +38,7 @@ def deadline_after(timeout):
 class _End:
     """A handle of the library, used by one thread at a time, closed once."""
 
-    holder = None  # who holds a record that is lent
+    is_lent = False
 
     def __init__(self, name, close_function):
         self.name = name
@@ -47,19 +49,20 @@ class _End:
     def failure(self, code):
         return error(-code, _SENTENCES[code].format(self.name))
 
-    @contextlib.contextmanager
-    def mine(self):
-        """For as long as the library works on the handle."""
-        if not self._lock.acquire(blocking=False):
+    def _turn(self):
+        """A lock to hold while the library works on the handle. It is given itself,
+        since no interrupt comes between its being taken and the with block; in a
+        context manager written in Python one may, and leave it locked for good."""
+        if self._lock.locked():
             raise RuntimeError(
                 f"bus {self.name} is in use by another thread; open one for each thread"
             )
-        try:
-            if not self._handle:
-                raise self.failure(errno.EBADF)
-            yield self._handle
-        finally:
-            self._lock.release()
+        return self._lock
+
+    def _live(self):
+        if not self._handle:
+            raise self.failure(errno.EBADF)
+        return self._handle
 
     def _open(self, function, config):
         err = Error()
@@ -68,12 +71,14 @@ class _End:
             raise error(code, str(err))
 
     def close(self):
-        if self._handle:
-            with self.mine() as handle:
-                if self.holder is not None:
-                    raise self.failure(errno.EBUSY)
+        with self._turn():
+            if self.is_lent:
+                raise self.failure(errno.EBUSY)
+            # Forgotten first: an interrupt during the call comes when it is done,
+            # and must not lead to closing it again.
+            handle, self._handle = self._handle, None
+            if handle:
                 self._close_function(handle)
-                self._handle = ctypes.c_void_p()
 
     def __del__(self):
         if getattr(self, "_handle", None):
@@ -83,7 +88,8 @@ class _End:
 class Reader(_End):
     def __init__(self, name, record_type, min_bytes, every, pollable):
         super().__init__(name, lib.sl_bus_reader_close)
-        self.view = View()
+        self.view = View()  # what is lent
+        self._holder = None  # to whom, the last time
         self._acquire = lib.sl_bus_acquire_next if every else lib.sl_bus_acquire_newest
         self._read = lib.sl_bus_read_next if every else lib.sl_bus_read_newest
         self._open(
@@ -113,46 +119,86 @@ class Reader(_End):
             if code != 0 and (last or code not in (-errno.ETIMEDOUT, -errno.EPIPE)):
                 raise self._failure(handle, code)
 
+    @property
+    def is_lent(self):
+        # Set and cleared by the library itself, hence right at any interrupt.
+        return bool(self.view.data)
+
+    def is_lent_to(self, holder):
+        return self.is_lent and self._holder is holder
+
     def acquire(self, holder, deadline_ns):
-        """Fills .view. Whatever this raises: who finds itself to be .holder then
-        has to release(), since an interrupt may come just after the lending."""
-        with self.mine() as handle:
-            if self.holder is not None:
+        """Fills .view, for the holder; holder.end() will be called before that is
+        given back. When this raises, it may still have been lent, just before an
+        interrupt: then is_lent_to(holder)."""
+        if self.is_lent and self._holder.is_abandoned():
+            # An interrupt ended the with block just before __exit__() began.
+            self.release(self._holder)
+        with self._turn():
+            handle = self._live()
+            if self.is_lent:
                 raise self.failure(errno.EBUSY)
-            self.holder = holder
+            self._holder = holder
             self._until(
                 handle, deadline_ns, lambda: self._acquire(handle, ctypes.byref(self.view))
             )
 
-    def release(self):
-        """True if what was read was whole."""
-        with self.mine() as handle:
-            code = lib.sl_bus_release(handle, ctypes.byref(self.view))
-            self.holder = None
-            return code == 0
+    def release(self, holder):
+        """True if it was still lent to the holder, and what was read was whole."""
+        holder.end()
+        with self._turn():
+            return (
+                self.is_lent_to(holder)
+                and lib.sl_bus_release(self._live(), ctypes.byref(self.view)) == 0
+            )
 
     def read(self, record, deadline_ns):
-        """Copies a whole record out."""
-        with self.mine() as handle:
+        """Copies a whole record out. Returns how many were missed before it."""
+        view = View()
+        with self._turn():
+            handle = self._live()
             self._until(
                 handle,
                 deadline_ns,
                 lambda: self._read(
-                    handle, ctypes.byref(record), ctypes.sizeof(record), ctypes.byref(self.view)
+                    handle, ctypes.byref(record), ctypes.sizeof(record), ctypes.byref(view)
                 ),
             )
+        return view.missed
 
     def fileno(self):
-        with self.mine() as handle:
-            fd = lib.sl_bus_reader_fd(handle)
+        with self._turn():
+            fd = lib.sl_bus_reader_fd(self._live())
         if fd < 0:
             raise BusError(-fd, f"bus {self.name} was not opened with pollable=True")
         return fd
 
+    def close(self):
+        # As in acquire(). While an exception is on its way, it still keeps the with
+        # block's remains alive, and nothing shall hide it.
+        if self.is_lent and (self._holder.is_abandoned() or sys.exc_info()[0] is not None):
+            self.release(self._holder)
+        super().close()
+
 
 class Writer(_End):
-    def __init__(self, name, record_type, slot_count, slot_bytes, huge_pages, take_over):
+    def __init__(
+        self,
+        name,
+        record_type,
+        slot_count,
+        slot_bytes,
+        *,
+        huge_pages=False,
+        take_over=False,
+        access="owner",
+        group=None,
+    ):
         super().__init__(name, lib.sl_bus_writer_close)
+        if access not in ACCESS:
+            raise ValueError(f'access is "owner", "group" or "all", not {access!r}')
+        if group is not None and access != "group":
+            raise ValueError(f'group={group!r} goes with access="group", not with "{access}"')
         self._open(
             lib.sl_bus_writer_open,
             WriterConfig(
@@ -162,25 +208,31 @@ class Writer(_End):
                 slot_bytes=slot_bytes,
                 huge_pages=huge_pages,
                 take_over=take_over,
+                access=ACCESS[access],
+                group=None if group is None else group.encode(),
             ),
         )
 
     def publish(self, fill, size, measured_ns):
         """Lends fill(loan) a slot, and publishes it."""
-        with self.mine() as handle:
-            loan = Loan()
-            lib.sl_bus_loan(handle, ctypes.byref(loan))
+        loan = Loan()
+        reference = ctypes.byref(loan)
+        with self._turn():
+            handle = self._live()
             try:
+                lib.sl_bus_loan(handle, reference)
                 fill(loan)
             except BaseException:
-                lib.sl_bus_cancel(handle, ctypes.byref(loan))
+                lib.sl_bus_cancel(handle, reference)
                 raise
-            lib.sl_bus_publish(handle, ctypes.byref(loan), size, measured_ns)
+            lib.sl_bus_publish(handle, reference, size, measured_ns)
 
     def write(self, record, measured_ns):
-        with self.mine() as handle:
-            lib.sl_bus_write(handle, ctypes.byref(record), ctypes.sizeof(record), measured_ns)
+        with self._turn():
+            lib.sl_bus_write(
+                self._live(), ctypes.byref(record), ctypes.sizeof(record), measured_ns
+            )
 
     def readers(self):
-        with self.mine() as handle:
-            return lib.sl_bus_writer_readers(handle)
+        with self._turn():
+            return lib.sl_bus_writer_readers(self._live())

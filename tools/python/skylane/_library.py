@@ -51,6 +51,7 @@ class ReaderConfig(ctypes.Structure):
         ("realtime", ctypes.c_bool),
         ("pollable", ctypes.c_bool),
         ("spin_us", ctypes.c_uint32),
+        ("writers", ctypes.c_uint32),
         ("reserved", ctypes.c_uint64 * 4),
     ]
 

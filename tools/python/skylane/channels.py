@@ -28,8 +28,7 @@ class RecordReader:
         """The next one that was not got yet: waits for it, at most `timeout`
         seconds (None: for ever), and then raises Timeout or NoWriter."""
         record = self._record()
-        self._reader.read(record, deadline_after(timeout))
-        self.missed = self._reader.view.missed
+        self.missed = self._reader.read(record, deadline_after(timeout))
         return record
 
     def fileno(self):
@@ -47,13 +46,20 @@ class RecordReader:
 
 
 class RecordWriter:
-    """The one writer of a bus of records."""
+    """The one writer of a bus of records. `record` is their class; access and
+    group tell who may read, as for ImageChannel; take_over: see skylane/bus.h."""
 
-    def __init__(self, record, name=None, *, take_over=False):
+    def __init__(self, record, name=None, *, take_over=False, access="owner", group=None):
         self.name = name or record.BUS
         self._record = record
         self._writer = Writer(
-            self.name, record.TYPE, RECORD_SLOTS, ctypes.sizeof(record), False, take_over
+            self.name,
+            record.TYPE,
+            RECORD_SLOTS,
+            ctypes.sizeof(record),
+            take_over=take_over,
+            access=access,
+            group=group,
         )
 
     def publish(self, record, measured_ns=None):
@@ -94,15 +100,17 @@ class DetectionClient(RecordReader):
 
 class DetectionWriter(RecordWriter):
     """Tells what a detector found: takes the built-in detector's place when
-    "skylane run" is started with --detector bus."""
+    "skylane run" is started with --detector bus. Options as for RecordWriter."""
 
     def __init__(self, name=Detection.BUS, **options):
         super().__init__(Detection, name, **options)
 
     def publish(self, detection, measured_ns=None):
-        """Publishes it, finished now if it does not say when."""
+        """Publishes a copy, finished now if it does not say when."""
         if isinstance(detection, Detection):
             if detection.finished_ns == 0:
+                # Not in the caller's own, which may be filled in and published again.
+                detection = Detection.from_buffer_copy(detection)
                 detection.finished_ns = time.monotonic_ns()
             if measured_ns is None:
                 measured_ns = detection.exposed_ns

@@ -28,7 +28,8 @@ class Image(np.ndarray):
     GRAY8 is (height, width), BGR24 (height, width, 3), BGRA (height, width, 4),
     YUYV (height, width, 2), NV12 (height * 3 / 2, width), luma first, which is
     what OpenCV converts; NV12 whose planes lie apart and MJPEG are plain rows of
-    bytes. luma and chroma are views of the planes.
+    bytes. luma and chroma are views of the planes; once the image was given back,
+    they are a ValueError.
 
     frame_id      counts the frames that the sensor took, from 1
     timestamp     when it was exposed, ns of time.monotonic_ns()
@@ -42,13 +43,12 @@ class Image(np.ndarray):
 
     info = None
     frame_id = timestamp = published_ns = missed = format = None
-    _loan = None
+    _views = None  # of a lent frame: all arrays made from it, this one too
 
     def __array_finalize__(self, parent):
-        loan = getattr(parent, "_loan", None)
-        if loan is not None:
-            self._loan = loan
-            loan.views.append(weakref.ref(self))
+        views = getattr(parent, "_views", None)
+        if views is not None:
+            views.add(self)
 
     def _describe(self, other):
         for name in ("info", "frame_id", "timestamp", "published_ns", "missed", "format"):
@@ -66,31 +66,39 @@ class Image(np.ndarray):
     def __exit__(self, *_):
         pass
 
+    def _check_whole(self):
+        """Before the layout that .info tells is taken for that of this array."""
+        if self.shape != _layout(self.info)[1]:
+            raise ValueError("the image was given back; copy it inside the with block")
+
     def _plane(self, index, shape, pixel_bytes):
         """One plane of a frame that is a row of bytes."""
         plane = self.info.planes[index]
         strides = (plane.stride_bytes, pixel_bytes, 1)[: len(shape)]
-        return np.lib.stride_tricks.as_strided(
-            self[plane.offset_bytes :], shape, strides, subok=True, writeable=False
-        )
+        # Unlike as_strided(), this checks that the plane lies inside.
+        view = np.ndarray.__new__(Image, shape, np.uint8, self, plane.offset_bytes, strides)
+        view.__array_finalize__(self)
+        return view
 
     @property
     def luma(self):
         """The brightness of each pixel, (height, width), of GRAY8, NV12 and YUYV."""
+        if self.format not in ("GRAY8", "YUYV", "NV12"):
+            raise AttributeError(f"{self._kind()} has no luma plane; convert it")
+        self._check_whole()
         if self.format == "GRAY8":
             return self
         if self.format == "YUYV":
             return self[:, :, 0]
-        if self.format == "NV12":
-            height, width = self.info.height_px, self.info.width_px
-            return self[:height] if self.ndim == 2 else self._plane(0, (height, width), 1)
-        raise AttributeError(f"{self._kind()} has no luma plane; convert it")
+        height, width = self.info.height_px, self.info.width_px
+        return self[:height] if self.ndim == 2 else self._plane(0, (height, width), 1)
 
     @property
     def chroma(self):
         """NV12's colour, (height / 2, width / 2, 2)."""
         if self.format != "NV12":
             raise AttributeError(f"{self._kind()} has no chroma plane")
+        self._check_whole()
         height, width = self.info.height_px // 2, self.info.width_px // 2
         if self.ndim == 2:
             return self[self.info.height_px :].reshape(height, width, 2)
@@ -134,6 +142,50 @@ def _layout(info):
     return offset, (info.size_bytes - offset,), (1,)  # MJPEG
 
 
+class _Views:
+    """All arrays that were made from one lent frame."""
+
+    def __init__(self, loan):
+        self._loan = weakref.ref(loan)  # its with block keeps it alive
+        self._references = []  # weak ones
+        self._memory = None
+        self._begin = self._end = 0  # where the whole frame's array lies
+
+    def begin(self, memory):
+        """The first array, of the whole frame."""
+        array = np.asarray(memory)
+        self._memory = weakref.ref(memory)
+        self._begin = array.__array_interface__["data"][0]
+        self._end = self._begin + array.shape[0] * array.strides[0]
+        image = array.view(Image)
+        self.add(image)
+        return image
+
+    def add(self, array):
+        array._views = self
+        self._references.append(weakref.ref(array))
+
+    def end(self):
+        """Empties them all. Once more, if an interrupt ended the last try."""
+        for reference in self._references:
+            array = reference()
+            if array is None:
+                continue
+            # What was computed from the frame is elsewhere, and stays.
+            if self._begin <= array.__array_interface__["data"][0] < self._end:
+                # Unpickling into an array gives it other memory: here, none.
+                np.ndarray.__setstate__(array, (1, (0,), array.dtype, False, b""))
+            array._views = None
+        self._references.clear()
+
+    def is_outlived(self):
+        """True if there are arrays that could not be emptied."""
+        return self._memory() is not None
+
+    def is_abandoned(self):
+        return self._loan() is None
+
+
 class _Loan:
     """A frame that the bus lent us, as a context manager."""
 
@@ -141,19 +193,22 @@ class _Loan:
         self._reader = reader
         self._expected_shape = expected_shape
         self._deadline_ns = deadline_ns
-        self._memory = None
-        self.views = []  # weak references to all arrays made from the frame
+        self._views = None
 
     def __enter__(self):
+        reader, views = self._reader, _Views(self)
         try:
-            self._reader.acquire(self, self._deadline_ns)
-            return self._show(self._reader)
-        except BaseException:  # also Ctrl-C: nothing may stay lent
-            if self._reader.holder is self:
-                self._give_back()
+            reader.acquire(views, self._deadline_ns)
+            self._views = views
+            return self._show(reader, views)
+        except BaseException as failure:  # also Ctrl-C: nothing may stay lent
+            if reader.is_lent_to(views):
+                whole = reader.release(views)
+                if isinstance(failure, Mismatch) and not whole:
+                    raise reader.failure(errno.EOVERFLOW) from failure
             raise
 
-    def _show(self, reader):
+    def _show(self, reader, views):
         view = reader.view
         info = FrameInfo.from_buffer_copy(ctypes.string_at(view.meta, ctypes.sizeof(FrameInfo)))
         err = Error()
@@ -168,12 +223,7 @@ class _Loan:
                 f"frames on bus {reader.name} are {Format(info.fourcc).name} {shape}, but "
                 f"{expected} is expected; take shape=None to accept any",
             )
-        memory = _Memory(reader, view.data + offset, shape, strides, read_only=True)
-        self._memory = weakref.ref(memory)
-        self._begin, self._end = view.data, view.data + view.size
-        image = np.asarray(memory).view(Image)
-        image._loan = self
-        self.views.append(weakref.ref(image))
+        image = views.begin(_Memory(reader, view.data + offset, shape, strides, read_only=True))
         image.info = info
         image.frame_id = info.frame_id
         image.timestamp = info.exposed_ns
@@ -182,32 +232,14 @@ class _Loan:
         image.format = Format(info.fourcc).name
         return image
 
-    def _give_back(self):
-        """Ends all arrays of the frame, and the loan. True if it was whole."""
-        try:
-            self._empty_views()
-        finally:
-            whole = self._reader.release()
-        return whole
-
-    def _empty_views(self):
-        for reference in self.views:
-            array = reference()
-            if array is None:
-                continue
-            if self._begin <= array.__array_interface__["data"][0] < self._end:
-                # Unpickling into an array gives it other memory: here, none.
-                np.ndarray.__setstate__(array, (1, (0,), array.dtype, False, b""))
-            array._loan = None
-        self.views.clear()
-
     def __exit__(self, kind, failure, trace):
-        whole = self._give_back()
+        views = self._views
+        whole = self._reader.release(views)
         if kind is not None:
             return  # nothing that was computed comes out of the block
         if not whole:
             raise self._reader.failure(errno.EOVERFLOW)
-        if self._memory() is not None:
+        if views.is_outlived():
             raise BufferError(
                 "an array made from the frame by np.asarray() or view() outlives its with block, "
                 "where the memory belongs to the writer again; copy what is to be kept"
@@ -228,6 +260,8 @@ class ImageChannel:
     every   a reader gets every frame, oldest first, instead of the newest
     pollable  fileno() will be used, with select() or asyncio
     slots, huge_pages, take_over  a writer's, see skylane/bus.h
+    access, group  a writer's: who may read. "owner": its user, and root; "group":
+            also the members of that group, by default the process's own; "all"
 
     Belongs to one thread at a time, and to the process that opened it."""
 
@@ -243,6 +277,8 @@ class ImageChannel:
         slots=FRAME_SLOTS,
         huge_pages=False,
         take_over=False,
+        access="owner",
+        group=None,
     ):
         self.name = name
         self.shape = None if shape is None else tuple(int(side) for side in shape)
@@ -250,12 +286,21 @@ class ImageChannel:
         if not create:
             if format is not None:
                 raise ValueError("the format is the writer's to choose; a reader takes what comes")
+            if access != "owner" or group is not None:
+                raise ValueError("who may read is the writer's to choose: access and group are its")
             self._reader = Reader(name, FrameInfo.TYPE, 1, every, pollable)
             return
         self._template = _template(self.shape, format)
         self._next_id = 1
         self._writer = Writer(
-            name, FrameInfo.TYPE, slots, self._template.size_bytes, huge_pages, take_over
+            name,
+            FrameInfo.TYPE,
+            slots,
+            self._template.size_bytes,
+            huge_pages=huge_pages,
+            take_over=take_over,
+            access=access,
+            group=group,
         )
 
     def read(self, copy=False, timeout=1.0):
