@@ -22,9 +22,12 @@
 #define GIVE_UP_MS 10000 /* then it is no matter of time */
 #define QUIET_NS   (5 * SL_NS_PER_MS)
 #ifdef __SANITIZE_ADDRESS__
-#define PRIVATE_KIB ((uint64_t)1 << 30) /* its malloc keeps what was freed */
+/* Its malloc keeps what was freed, and maps more for it as it likes. */
+#define MALLOC_MAPPINGS 64
+#define MALLOC_KIB      ((uint64_t)1 << 20)
 #else
-#define PRIVATE_KIB 256 /* growth of private memory that malloc may show */
+#define MALLOC_MAPPINGS 0
+#define MALLOC_KIB      256
 #endif
 #define PROGRESS_KILLS 10
 
@@ -125,7 +128,8 @@ static struct facts facts_of(pid_t pid)
 static bool has_grown(struct facts before, struct facts now)
 {
     return now.descriptors != before.descriptors || now.threads != before.threads ||
-           now.mappings != before.mappings || now.private_kib > before.private_kib + PRIVATE_KIB;
+           now.mappings > before.mappings + MALLOC_MAPPINGS ||
+           now.private_kib > before.private_kib + MALLOC_KIB;
 }
 
 /* What is under way at this moment may take a moment to end. */
