@@ -823,6 +823,32 @@ class AccessTest(BusTest):
         with skylane.DetectionWriter(access="group", group=group.gr_name):
             self.assertEqual(self.door("detection_results").st_gid, group.gr_gid)
 
+    @unittest.skipIf(os.geteuid() != 0, "only root can write as another user")
+    def test_whose_records_are_taken(self):
+        os.chmod(os.environ["SKYLANE_BUS_DIR"], 0o1777)
+        child = os.fork()
+        if child == 0:
+            os.setgid(65534)
+            os.setuid(65534)
+            with skylane.ImageChannel("eye", (6, 8), create=True, access="all") as eye:
+                with skylane.RecordWriter(skylane.State, access="all") as state:
+                    while True:
+                        eye.write(picture((6, 8)))
+                        state.publish(skylane.State())
+                        time.sleep(0.01)
+        try:
+            self.reader(any_writer=True).read(copy=True, timeout=LONG_S)
+            with skylane.RecordReader(skylane.State, any_writer=True) as state:
+                state.get(LONG_S)
+            with self.assertRaisesRegex(skylane.BusError, "user"):
+                self.reader().read(copy=True, timeout=LONG_S)
+            with self.assertRaisesRegex(skylane.BusError, "user"):
+                with skylane.RecordReader(skylane.State) as state:
+                    state.get(LONG_S)
+        finally:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+
     def test_mistakes(self):
         for options, kind, text in (
             ({"access": "everybody"}, ValueError, '"owner", "group" or "all", not \'everybody\''),

@@ -15,6 +15,7 @@ from .errors import BusError, error
 SLICE_NS = 100_000_000
 
 ACCESS = {"owner": 0, "group": 1, "all": 2}  # enum sl_bus_access
+WRITERS_OWN, WRITERS_ANY = 0, 1  # enum sl_bus_writers
 
 _SENTENCES = {
     errno.EBADF: "bus {} was closed",
@@ -86,7 +87,7 @@ class _End:
 
 
 class Reader(_End):
-    def __init__(self, name, record_type, min_bytes, every, pollable):
+    def __init__(self, name, record_type, min_bytes, *, every, pollable, any_writer):
         super().__init__(name, lib.sl_bus_reader_close)
         self.view = View()  # what is lent
         self._holder = None  # to whom, the last time
@@ -95,7 +96,11 @@ class Reader(_End):
         self._open(
             lib.sl_bus_reader_open,
             ReaderConfig(
-                name=name.encode(), type=record_type, min_bytes=min_bytes, pollable=pollable
+                name=name.encode(),
+                type=record_type,
+                min_bytes=min_bytes,
+                pollable=pollable,
+                writers=WRITERS_ANY if any_writer else WRITERS_OWN,
             ),
         )
 

@@ -12,16 +12,22 @@ RECORD_SLOTS = 64
 
 class RecordReader:
     """Reads the records of one bus. `record` is their class, from skylane.records;
-    every: each of them, oldest first, instead of the newest.
+    every: each of them, oldest first, instead of the newest; any_writer: also those
+    of other users than this process's own and root.
 
     Belongs to one thread at a time, and to the process that opened it."""
 
-    def __init__(self, record, name=None, *, every=False, pollable=False):
+    def __init__(self, record, name=None, *, every=False, pollable=False, any_writer=False):
         self.name = name or record.BUS
         self.missed = 0  # records between the last two that were got
         self._record = record
         self._reader = Reader(
-            self.name, record.TYPE, ctypes.sizeof(record), every, pollable
+            self.name,
+            record.TYPE,
+            ctypes.sizeof(record),
+            every=every,
+            pollable=pollable,
+            any_writer=any_writer,
         )
 
     def get(self, timeout=1.0):

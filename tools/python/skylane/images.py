@@ -259,6 +259,7 @@ class ImageChannel:
             "NV12" and "YUYV" must be named
     every   a reader gets every frame, oldest first, instead of the newest
     pollable  fileno() will be used, with select() or asyncio
+    any_writer  a reader also takes frames of other users than its own and root
     slots, huge_pages, take_over  a writer's, see skylane/bus.h
     access, group  a writer's: who may read. "owner": its user, and root; "group":
             also the members of that group, by default the process's own; "all"
@@ -274,6 +275,7 @@ class ImageChannel:
         format=None,
         every=False,
         pollable=False,
+        any_writer=False,
         slots=FRAME_SLOTS,
         huge_pages=False,
         take_over=False,
@@ -288,7 +290,9 @@ class ImageChannel:
                 raise ValueError("the format is the writer's to choose; a reader takes what comes")
             if access != "owner" or group is not None:
                 raise ValueError("who may read is the writer's to choose: access and group are its")
-            self._reader = Reader(name, FrameInfo.TYPE, 1, every, pollable)
+            self._reader = Reader(
+                name, FrameInfo.TYPE, 1, every=every, pollable=pollable, any_writer=any_writer
+            )
             return
         self._template = _template(self.shape, format)
         self._next_id = 1
