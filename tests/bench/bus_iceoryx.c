@@ -276,51 +276,21 @@ static void reader_close(void *state)
     free(r);
 }
 
-static const struct bench_transport POLLING = {
-    .name = "iceoryx",
-    .broker_start = start_roudi,
-    .writer_open = writer_open,
-    .loan = loan,
-    .publish = publish,
-    .overruns = overruns,
-    .writer_close = writer_close,
-    .reader_open = open_polling,
-    .wait = wait_polling,
-    .take = take,
-    .release = release,
-    .reader_close = reader_close,
-};
+/* Three ways to learn of a frame; all else is the same. */
+#define ICEORYX                                                                                    \
+    .broker_start = start_roudi, .writer_open = writer_open, .loan = loan, .publish = publish,     \
+    .overruns = overruns, .writer_close = writer_close, .take = take, .release = release,          \
+    .reader_close = reader_close
 
-static const struct bench_transport WAIT_SET = {
-    .name = "iceoryx WaitSet",
-    .broker_start = start_roudi,
-    .writer_open = writer_open,
-    .loan = loan,
-    .publish = publish,
-    .overruns = overruns,
-    .writer_close = writer_close,
-    .reader_open = open_wait_set,
-    .wait = wait_set,
-    .take = take,
-    .release = release,
-    .reader_close = reader_close,
-};
+static const struct bench_transport POLLING = {ICEORYX, .name = "iceoryx",
+                                               .reader_open = open_polling, .wait = wait_polling};
 
-static const struct bench_transport LISTENER = {
-    .name = "iceoryx Listener",
-    .broker_start = start_roudi,
-    .calls_back = true,
-    .writer_open = writer_open,
-    .loan = loan,
-    .publish = publish,
-    .overruns = overruns,
-    .writer_close = writer_close,
-    .reader_open = open_listener,
-    .wait = wait_listener,
-    .take = take,
-    .release = release,
-    .reader_close = reader_close,
-};
+static const struct bench_transport WAIT_SET = {ICEORYX, .name = "iceoryx WaitSet",
+                                                .reader_open = open_wait_set, .wait = wait_set};
+
+static const struct bench_transport LISTENER = {ICEORYX, .name = "iceoryx Listener",
+                                                .calls_back = true, .reader_open = open_listener,
+                                                .wait = wait_listener};
 
 static void plan(struct bench_plan *p)
 {

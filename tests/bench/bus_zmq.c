@@ -157,35 +157,13 @@ static int release(void *state)
     return 0;
 }
 
-static const struct bench_transport IPC = {
-    .name = "ZeroMQ ipc",
-    .broker_start = bench_no_broker,
-    .writer_open = open_ipc,
-    .loan = loan,
-    .publish = publish,
-    .overruns = overruns,
-    .writer_close = close_side,
-    .reader_open = reader_open,
-    .wait = wait_message,
-    .take = take,
-    .release = release,
-    .reader_close = close_side,
-};
+#define ZEROMQ                                                                                     \
+    .broker_start = bench_no_broker, .loan = loan, .publish = publish, .overruns = overruns,       \
+    .writer_close = close_side, .reader_open = reader_open, .wait = wait_message, .take = take,    \
+    .release = release, .reader_close = close_side
 
-static const struct bench_transport TCP = {
-    .name = "ZeroMQ tcp",
-    .broker_start = bench_no_broker,
-    .writer_open = open_tcp,
-    .loan = loan,
-    .publish = publish,
-    .overruns = overruns,
-    .writer_close = close_side,
-    .reader_open = reader_open,
-    .wait = wait_message,
-    .take = take,
-    .release = release,
-    .reader_close = close_side,
-};
+static const struct bench_transport IPC = {ZEROMQ, .name = "ZeroMQ ipc", .writer_open = open_ipc};
+static const struct bench_transport TCP = {ZEROMQ, .name = "ZeroMQ tcp", .writer_open = open_tcp};
 
 static void plan(struct bench_plan *p)
 {

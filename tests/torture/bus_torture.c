@@ -546,7 +546,9 @@ static void take_options(int argc, char **argv, struct options *o)
             o->json = optarg;
             continue;
         }
-        if (sl_cli_integer(optarg, names[index].name, numbers[index].min, numbers[index].max,
+        char name[32];
+        snprintf(name, sizeof name, "--%s", names[index].name);
+        if (sl_cli_integer(optarg, name, numbers[index].min, numbers[index].max,
                            numbers[index].value, &err) != 0) {
             fprintf(stderr, "bus_torture: %s\n", err.text);
             exit(SL_EXIT_MISUSE);
