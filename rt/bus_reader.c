@@ -435,14 +435,16 @@ static void check_writer(struct sl_bus_reader *r)
         leave_writer(r, "is gone");
 }
 
-/* A reader that always finds news must learn all the same that another writer
- * took the name over; the time of what it reads is its clock. A door that is
- * only gone does not count: the writer closed, and its last records are good. */
-static void look_for_successor(struct sl_bus_reader *r, uint64_t now_ns)
+/* A reader that always finds news, and hence never came by check_writer(), must
+ * learn all the same that another writer took the name over. A door that is only
+ * gone does not count: the writer closed, and its last records are good. A look
+ * costs a system call: after a record was used, not between it and its user. */
+static void look_for_successor(struct sl_bus_reader *r)
 {
-    if (now_ns < r->next_alive_ns)
+    uint64_t now = sl_clock_coarse_ns();
+    if (now < r->next_alive_ns + ALIVE_MIN_NS)
         return;
-    r->next_alive_ns = now_ns + ALIVE_MIN_NS;
+    r->next_alive_ns = now + ALIVE_MIN_NS;
     uint64_t id = sl_bus_door_id(r->name);
     r->superseded = id != 0 && id != r->door_id;
 }
@@ -573,7 +575,6 @@ static int acquire(struct sl_bus_reader *r, struct sl_bus_view *view,
     }
     if (rc == 0) {
         r->holds = true;
-        look_for_successor(r, view->published_ns);
     } else if (rc == -EPROTO) {
         detach(r);
         r->next_lookup_ns = sl_clock_now_ns() + SL_NS_PER_S;
@@ -598,8 +599,11 @@ int sl_bus_release(struct sl_bus_reader *r, struct sl_bus_view *view)
     if (!r->holds)
         return -EOVERFLOW;
     r->holds = false;
-    int rc = r->fork.orphan ? -EOVERFLOW : sl_ring_release(&r->ring, view);
     view->data = view->meta = NULL;
+    if (r->fork.orphan)
+        return -EOVERFLOW;
+    int rc = sl_ring_release(&r->ring, view);
+    look_for_successor(r);
     return rc;
 }
 
