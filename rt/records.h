@@ -14,7 +14,7 @@
 
 enum sl_record_type {
     SL_RECORD_FRAME = SL_FOURCC('F', 'R', 'M', '1'), /* struct sl_frame_info in meta */
-    SL_RECORD_DETECTION = SL_FOURCC('D', 'E', 'T', '1'),
+    SL_RECORD_DETECTION = SL_FOURCC('D', 'E', 'T', '2'),
     SL_RECORD_COMMAND = SL_FOURCC('C', 'M', 'D', '1'),
     SL_RECORD_STATE = SL_FOURCC('S', 'T', 'A', '1'),
     SL_RECORD_ODOMETRY = SL_FOURCC('O', 'D', 'O', '1'),
@@ -64,6 +64,9 @@ struct sl_detection {
     float curvature_1pm;       /* of the lane's centre at the rear axle, positive bends left */
     float curvature_rate_1pm2; /* change of curvature by metre ahead */
     float lane_width_m;
+    float lane_width_sd_m;   /* standard deviation */
+    float camera_pitch_rad;  /* how much more the camera looks down than its calibration says */
+    float covariance[4][4];  /* of lateral offset, heading error, curvature and curvature rate */
     uint32_t frame_width_px; /* the picture that points_px refer to */
     uint32_t frame_height_px;
     uint32_t reserved;

@@ -553,7 +553,7 @@ class WaitTest(BusTest):
     def test_another_kind_of_record_is_refused_at_once(self):
         with skylane.DetectionWriter("eye") as writer:
             writer.publish(skylane.Detection())
-            with self.assertRaisesRegex(skylane.Mismatch, "DET1"):
+            with self.assertRaisesRegex(skylane.Mismatch, "DET2"):
                 self.reader().read(copy=True, timeout=None)
 
     def test_control_c_ends_a_wait(self):

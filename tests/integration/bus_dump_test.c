@@ -332,6 +332,9 @@ static void detection_has_every_field(void **unused)
         .curvature_1pm = 0.0123f,
         .curvature_rate_1pm2 = -1.17549435e-38f,
         .lane_width_m = 3.5f,
+        .lane_width_sd_m = 0.05f,
+        .camera_pitch_rad = -0.002f,
+        .covariance = {{0.25f, [3] = -0.5f}, [3] = {-0.5f, [3] = 4.f}},
         .frame_width_px = 800,
         .frame_height_px = 600,
         .left = {.seen = 1,
@@ -350,7 +353,7 @@ static void detection_has_every_field(void **unused)
     assert_number(json, "measured_ns", 5);
     assert_true(item(json, "published_ns")->valuedouble > 5);
     const cJSON *r = item(json, "record");
-    assert_int_equal(cJSON_GetArraySize(r), 16);
+    assert_int_equal(cJSON_GetArraySize(r), 19);
     assert_number(r, "frame_id", 11);
     assert_said("\"exposed_ns\":\t" LARGE);
     assert_number(r, "received_ns", 13);
@@ -364,6 +367,13 @@ static void detection_has_every_field(void **unused)
     assert_number(r, "curvature_1pm", 0.0123f);
     assert_number(r, "curvature_rate_1pm2", -1.17549435e-38f);
     assert_number(r, "lane_width_m", 3.5f);
+    assert_number(r, "lane_width_sd_m", 0.05f);
+    assert_number(r, "camera_pitch_rad", -0.002f);
+    assert_number(r, "covariance.0.0", 0.25f);
+    assert_number(r, "covariance.0.3", -0.5f);
+    assert_number(r, "covariance.3.0", -0.5f);
+    assert_number(r, "covariance.3.3", 4.0f);
+    assert_int_equal(cJSON_GetArraySize(item(r, "covariance")), 4);
     assert_number(r, "frame_width_px", 800);
     assert_number(r, "frame_height_px", 600);
     assert_true(cJSON_IsTrue(item(r, "left.seen")));

@@ -103,6 +103,15 @@ static void add_detection(cJSON *to, const void *data)
     bus_json_add_float(to, "curvature_1pm", d->curvature_1pm);
     bus_json_add_float(to, "curvature_rate_1pm2", d->curvature_rate_1pm2);
     bus_json_add_float(to, "lane_width_m", d->lane_width_m);
+    bus_json_add_float(to, "lane_width_sd_m", d->lane_width_sd_m);
+    bus_json_add_float(to, "camera_pitch_rad", d->camera_pitch_rad);
+    cJSON *covariance = cJSON_AddArrayToObject(to, "covariance");
+    for (int i = 0; i < 4; i++) {
+        cJSON *row = cJSON_CreateArray();
+        for (int k = 0; k < 4; k++)
+            cJSON_AddItemToArray(row, bus_json_float(d->covariance[i][k]));
+        cJSON_AddItemToArray(covariance, row);
+    }
     bus_json_add_u64(to, "frame_width_px", d->frame_width_px);
     bus_json_add_u64(to, "frame_height_px", d->frame_height_px);
     add_line(to, "left", &d->left);

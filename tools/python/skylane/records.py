@@ -109,7 +109,7 @@ class LaneLine(Record):
 class Detection(Record):
     C_NAME = "sl_detection"
     BUS = "detection_results"
-    TYPE = _fourcc("DET1")
+    TYPE = _fourcc("DET2")
     _fields_ = [
         ("frame_id", _u64),
         ("exposed_ns", _u64),
@@ -123,6 +123,9 @@ class Detection(Record):
         ("curvature_1pm", _f32),
         ("curvature_rate_1pm2", _f32),
         ("lane_width_m", _f32),
+        ("lane_width_sd_m", _f32),
+        ("camera_pitch_rad", _f32),
+        ("covariance", _f32 * 4 * 4),
         ("frame_width_px", _u32),
         ("frame_height_px", _u32),
         ("reserved", _u32),
