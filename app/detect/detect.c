@@ -93,8 +93,16 @@ int sl_detector_init(struct sl_detector *d, const struct sl_detect_config *confi
     if (config->near_m >= config->far_m)
         return sl_error_set(err, -EINVAL, "detect: near_m (%g) must be less than far_m (%g)",
                             config->near_m, config->far_m);
+    const struct sl_row_kernels *kernels = sl_row_kernels(config->instructions);
+    if (kernels == NULL)
+        return sl_error_set(err, -EINVAL, "detect: this machine lacks instruction set %d",
+                            (int)config->instructions);
+    if (config->markings > SL_MARKINGS_BOTH)
+        return sl_error_set(err, -EINVAL, "detect: there is no kind of markings %d",
+                            (int)config->markings);
     memset(d, 0, sizeof *d);
     d->config = *config;
+    d->kernels = kernels;
     d->camera = model;
     d->width_px = config->camera.width_px;
     d->height_px = config->camera.height_px;

@@ -14,6 +14,23 @@
 #include "app/detect/camera_model.h"
 #include "rt/records.h"
 
+/* Which markings are looked for. */
+enum sl_marking_polarity {
+    SL_MARKINGS_BRIGHT = 0, /* brighter than the ground: paint on asphalt */
+    SL_MARKINGS_DARK = 1,   /* darker: black tape on a pale floor */
+    SL_MARKINGS_BOTH = 2,
+};
+
+/* Which instructions the loops over pixels may use; the result is the same. */
+enum sl_instruction_set {
+    SL_INSTRUCTIONS_AUTO = 0, /* the fastest that this machine has */
+    SL_INSTRUCTIONS_PLAIN,
+    SL_INSTRUCTIONS_SSE41,
+    SL_INSTRUCTIONS_AVX2,
+    SL_INSTRUCTIONS_NEON,
+    SL_INSTRUCTION_SETS
+};
+
 struct sl_detect_config {
     struct sl_camera_calibration camera;
     double lane_width_m;         /* expected */
@@ -22,6 +39,8 @@ struct sl_detect_config {
     double near_m, far_m;        /* ground looked at, ahead of the lens */
     double min_contrast;         /* least step from road to paint, grey levels */
     int track;                   /* 1: use the frames before; 0: each frame for itself */
+    enum sl_marking_polarity markings;
+    enum sl_instruction_set instructions;
 };
 
 struct sl_detector;

@@ -2,8 +2,9 @@
  *
  * The stages, each in a file of its own:
  *
- *   rows.c   which rows to look at, and each pixel's ray; a row's brightness;
- *            ridges (dark-bright-dark) in it, as candidates for paint
+ *   rows.c   which rows to look at, and each pixel's ray; ridges of brightness
+ *            (dark-bright-dark) in them, or grooves, as candidates for paint;
+ *            row_kernels.h has the loops over pixels
  *   chains.c candidates that continue from row to row, as hints for lines
  *   road.c   the road model, its fit to candidates and its score
  *   search.c hypotheses, and the choice among them
@@ -20,9 +21,10 @@
 #include <stdbool.h>
 
 #include "app/detect/detect.h"
+#include "app/detect/row_kernels.h"
 
 #define SL_ROWS_MAX       80
-#define SL_ROW_PAD        1024
+#define SL_ROW_PAD        64 /* columns beyond a row that boxes reach */
 #define SL_ROW_NODES      33 /* columns at which a row's rays are tabulated */
 #define SL_ROW_PEAKS      12 /* candidates kept in a row: the strongest */
 #define SL_CANDIDATES_MAX (SL_ROWS_MAX * SL_ROW_PEAKS)
@@ -34,7 +36,8 @@
 
 struct sl_row {
     int v;            /* image row */
-    float marking_px; /* expected width of paint, horizontally */
+    int halvings;     /* how often the row is halved, until paint fits a box */
+    int box;          /* expected width of paint in columns then */
     float s;          /* at the picture's middle */
     bool flat;        /* s is the same all along the row */
     float node_px;    /* pixels between nodes */
@@ -96,6 +99,16 @@ struct sl_support {
     double score;
 };
 
+/* One row on its way to candidates. Buffers of columns begin SL_ROW_PAD before
+ * column 0. */
+#define SL_ROW_COLUMNS (SL_FRAME_WIDTH_MAX_PX + 2 * SL_ROW_PAD + SL_BLOCK)
+struct sl_row_work {
+    _Alignas(64) uint16_t line[2][SL_ROW_COLUMNS];
+    uint16_t boxes[SL_ROW_COLUMNS];
+    uint16_t ridge[SL_ROW_COLUMNS], groove[SL_ROW_COLUMNS];
+    uint16_t tops[SL_ROW_COLUMNS / SL_BLOCK], pits[SL_ROW_COLUMNS / SL_BLOCK];
+};
+
 struct sl_detector {
     struct sl_detect_config config;
     struct sl_camera_model camera; /* at the present picture size */
@@ -118,11 +131,8 @@ struct sl_detector {
     struct sl_road near; /* the same, fitted to the nearer half alone: the pose comes from it */
     double near_end_m;   /* up to where `near` is good, ahead of the lens */
 
-    /* One row's brightness, continued beyond the picture's edges by their
-     * pixels, and running sums of it; index SL_ROW_PAD is column 0. */
-    uint16_t line[SL_FRAME_WIDTH_MAX_PX + 2 * SL_ROW_PAD];
-    int32_t sums[SL_FRAME_WIDTH_MAX_PX + 2 * SL_ROW_PAD + 1];
-    int32_t response[SL_FRAME_WIDTH_MAX_PX + 2 * SL_ROW_PAD];
+    const struct sl_row_kernels *kernels;
+    struct sl_row_work work;
 };
 
 /* rows.c: tabulates rows and rays for this picture size; row_count may be 0. */

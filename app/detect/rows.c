@@ -18,10 +18,6 @@
 
 #include "app/detect/detector.h"
 
-#ifdef __GNUC__
-#pragma GCC optimize("O3") /* the loops over pixels are worth vectorising */
-#endif
-
 /* The flanks begin this share of the paint's width beside it, so that paint of
  * up to twice the expected width does not fill them. */
 #define FLANK_GAP 0.5
@@ -79,7 +75,13 @@ static void tabulate(struct sl_detector *d, struct sl_row *row, int v)
     for (int i = 0; i < SL_ROW_NODES; i++)
         if (fabsf(row->node_s[i] - row->s) > 0.005f * row->s)
             row->flat = false;
-    row->marking_px = (float)fmin(d->config.marking_width_m * s / h / per_px, SL_ROW_PAD);
+    double marking_px = fmin(d->config.marking_width_m * s / h / per_px, d->width_px);
+    row->halvings = 0;
+    while (marking_px > SL_BOX_MAX) {
+        marking_px *= 0.5;
+        row->halvings++;
+    }
+    row->box = marking_px > 2 ? (int)lrint(marking_px) : 2;
     double paint = PAINT_SIGMA * d->config.lane_width_m * s / h;
     double pixel = PIXEL_SIGMA * per_px;
     double ahead = h / (s * d->config.lane_width_m);
@@ -118,49 +120,36 @@ void sl_rows_prepare(struct sl_detector *d)
     d->row_count = count;
 }
 
-/* One row's brightness, 0..510. */
-static void brightness(const struct sl_frame_info *info, const uint8_t *pixels, int v,
-                       uint16_t *out)
+/* A row's brightness at full width; the buffer it lies in. */
+static uint16_t *read_row(struct sl_detector *d, const struct sl_frame_info *info,
+                          const uint8_t *pixels, int v)
 {
+    const struct sl_row_kernels *k = d->kernels;
     int width = (int)info->width_px;
-    const uint8_t *p =
+    const uint8_t *first =
         pixels + info->planes[0].offset_bytes + (size_t)v * info->planes[0].stride_bytes;
+    uint16_t *line = d->work.line[0] + SL_ROW_PAD;
     switch (info->fourcc) {
-    case SL_FORMAT_GRAY8:
-        for (int u = 0; u < width; u++)
-            out[u] = p[u];
-        return;
-    case SL_FORMAT_NV12: {
-        const uint8_t *c =
-            pixels + info->planes[1].offset_bytes + (size_t)(v / 2) * info->planes[1].stride_bytes;
-        for (int u = 0; u + 1 < width; u += 2) {
-            int lack = 128 - c[u];
-            lack = lack > 0 ? lack : 0;
-            out[u] = (uint16_t)(p[u] + lack);
-            out[u + 1] = (uint16_t)(p[u + 1] + lack);
-        }
-        return;
-    }
+    case SL_FORMAT_NV12:
+        k->nv12(first,
+                pixels + info->planes[1].offset_bytes +
+                    (size_t)(v / 2) * info->planes[1].stride_bytes,
+                width, line);
+        break;
     case SL_FORMAT_YUYV:
-        for (int u = 0; u + 1 < width; u += 2) {
-            int lack = 128 - p[2 * u + 1];
-            lack = lack > 0 ? lack : 0;
-            out[u] = (uint16_t)(p[2 * u] + lack);
-            out[u + 1] = (uint16_t)(p[2 * u + 2] + lack);
-        }
-        return;
+        k->yuyv(first, width, line);
+        break;
     case SL_FORMAT_BGR24:
-    case SL_FORMAT_BGRA: {
-        int step = info->fourcc == SL_FORMAT_BGR24 ? 3 : 4;
-        for (int u = 0; u < width; u++, p += step) {
-            /* Rec. 601 luma, and minus Cb: (43 R + 85 G - 128 B) / 256. */
-            int luma = (29 * p[0] + 150 * p[1] + 77 * p[2]) >> 8;
-            int lack = (43 * p[2] + 85 * p[1] - 128 * p[0]) >> 8;
-            out[u] = (uint16_t)(luma + (lack > 0 ? lack : 0));
-        }
-        return;
+        k->bgr24(first, width, line);
+        break;
+    case SL_FORMAT_BGRA:
+        k->bgra(first, width, line);
+        break;
+    default:
+        k->gray(first, width, line);
+        break;
     }
-    }
+    return line;
 }
 
 struct peak {
@@ -186,19 +175,40 @@ static int keep_peak(struct peak *peaks, int count, struct peak candidate)
     return count;
 }
 
-/* Walks from the paint outwards until the brightness falls below `level`;
- * where exactly, by interpolation. False if it does not within `reach`. */
-static bool find_edge(const uint16_t *line, int width, int from, int direction, int reach,
-                      float level, float *edge)
+/* A row between its reading and its candidates. */
+struct scan {
+    const uint16_t *line; /* halved as often as the row says */
+    int width;
+    int box, reach; /* columns; from a box to its flanks */
+    const uint16_t *boxes;
+    float noise;
+    float sign; /* -1: everything upside down, for dark markings */
+};
+
+static float level(const struct scan *s, int u)
 {
-    for (int i = 0; i < reach; i++) {
+    return s->sign * (float)s->line[u];
+}
+
+/* Mean over the box that begins at u. */
+static float box_level(const struct scan *s, int u)
+{
+    return s->sign * (float)s->boxes[u] / (float)s->box;
+}
+
+/* Walks from the paint outwards until the brightness falls below `edge_level`;
+ * where exactly, by interpolation. False if it does not within `most` columns. */
+static bool find_edge(const struct scan *s, int from, int direction, int most, float edge_level,
+                      float *edge)
+{
+    for (int i = 0; i < most; i++) {
         int u = from + i * direction;
         int next = u + direction;
-        if (next < 0 || next >= width)
+        if (next < 0 || next >= s->width)
             return false;
-        float a = line[u], b = line[next];
-        if (b < level) {
-            float part = a > b ? (a - level) / (a - b) : 0.0f;
+        float a = level(s, u), b = level(s, next);
+        if (b < edge_level) {
+            float part = a > b ? (a - edge_level) / (a - b) : 0.0f;
             part = part < 0 ? 0 : part > 1 ? 1 : part;
             *edge = (float)u + (float)direction * part;
             return true;
@@ -219,123 +229,150 @@ static void slopes_at(const struct sl_row *row, float u, float *s, float *t)
 
 /* How much of the step from paint to road happens right at the edge: about 1
  * for paint, little for reflections and patches of light, which fade. */
-static float edge_share(const uint16_t *line, float edge, int direction, float reach, float step)
+static float edge_share(const struct scan *s, float edge, int direction, float within, float step)
 {
-    int in = (int)lrintf(edge - (float)direction * reach);
-    int out = (int)lrintf(edge + (float)direction * reach);
-    float share = ((float)line[in] - (float)line[out]) / step;
+    int in = (int)lrintf(edge - (float)direction * within);
+    int out = (int)lrintf(edge + (float)direction * within);
+    float share = (level(s, in) - level(s, out)) / step;
     return share < 0 ? 0 : share > 1 ? 1 : share;
 }
 
-/* Continues the row by `pad` columns on either side, and sums it up. */
-static void accumulate(struct sl_detector *d, int pad)
+/* The strongest maxima of a response, from left to right. */
+static int find_peaks(const struct scan *s, const uint16_t *response, const uint16_t *tops,
+                      int count, int threshold, struct peak peaks[SL_ROW_PEAKS])
 {
-    const int width = (int)d->width_px;
-    uint16_t *line = d->line + SL_ROW_PAD;
-    int32_t *sums = d->sums + SL_ROW_PAD;
-    for (int i = 1; i <= pad; i++) {
-        line[-i] = line[0];
-        line[width - 1 + i] = line[width - 1];
-    }
-    int32_t sum = 0;
-    sums[-pad] = 0;
-    for (int u = -pad; u < width + pad; u++) {
-        sum += line[u];
-        sums[u + 1] = sum;
-    }
-}
-
-/* Adds the row's ridges of about m columns. */
-static void scan_row(struct sl_detector *d, int index, int m)
-{
-    struct sl_row *row = &d->rows[index];
-    const int width = (int)d->width_px;
-    const uint16_t *line = d->line + SL_ROW_PAD;
-    const int32_t *sums = d->sums + SL_ROW_PAD;
-    int32_t *response = d->response + SL_ROW_PAD;
-    int gap = (int)lrint(FLANK_GAP * m);
-    gap = gap < 1 ? 1 : gap;
-    int reach = m + gap; /* from the box's first column to its flanks' first ones */
-    int pad = reach + m + m / 2 + 2;
-    if (pad > SL_ROW_PAD || width < 2 * m)
-        return;
-    accumulate(d, pad);
-
-    /* Box at u: [u, u+m); flanks [u-reach, u-gap) and [u+reach, u+reach+m). */
-    int first = -m / 2;
-    int last = width - 1 - m / 2;
-    uint32_t rough = 0; /* at most 510 grey levels, 350 columns a box, 8192 boxes: fits */
-    for (int u = first; u <= last; u++) {
-        int32_t box = sums[u + m] - sums[u];
-        int32_t left = sums[u - gap] - sums[u - reach];
-        int32_t right = sums[u + reach + m] - sums[u + reach];
-        int32_t brighter = left > right ? left : right;
-        response[u] = box - brighter;
-        rough += (uint32_t)abs(left - right);
-    }
-    /* How uneven the row is at this scale: shadows, texture and noise alike. */
-    float noise = (float)rough / ((float)(last - first + 1) * (float)m);
-    int32_t threshold = (int32_t)(d->config.min_contrast * m);
-    if (threshold < 1)
-        threshold = 1;
-
-    struct peak peaks[SL_ROW_PEAKS];
-    int count = 0;
-    for (int u = first; u <= last;) {
+    int found = 0;
+    for (int u = 0; u < count;) {
+        if (u % SL_BLOCK == 0 && tops[u / SL_BLOCK] < threshold) {
+            u += SL_BLOCK;
+            continue;
+        }
         if (response[u] < threshold) {
             u++;
             continue;
         }
         /* One maximum for each stretch above the threshold, cut at a box's width. */
         int best = u;
-        while (u <= last && response[u] >= threshold && u - best <= m) {
+        while (u < count && response[u] >= threshold && u - best <= s->box) {
             if (response[u] > response[best])
                 best = u;
             u++;
         }
-        count = keep_peak(peaks, count, (struct peak){best, response[best]});
+        found = keep_peak(peaks, found, (struct peak){best - s->box / 2, response[best]});
         /* After a cut, the rest of the slope belongs to the maximum before. */
-        while (u <= last && response[u] >= threshold && response[u] <= response[u - 1])
+        while (u < count && response[u] >= threshold && response[u] <= response[u - 1])
             u++;
     }
+    return found;
+}
 
-    for (int i = 0; i < count; i++) {
-        int u = peaks[i].u;
-        /* The paint's level is between the box's mean and its brightest pixel:
-         * paint may be narrower than the box. */
-        float box = (float)(sums[u + m] - sums[u]) / (float)m;
-        float left = (float)(sums[u - gap] - sums[u - reach]) / (float)m;
-        float right = (float)(sums[u + reach + m] - sums[u + reach]) / (float)m;
-        int top = u;
-        for (int k = u; k < u + m; k++)
-            if (line[k] > line[top])
-                top = k;
-        float paint = 0.5f * (box + (float)line[top]);
-        float from, to;
-        int far = m + reach;
-        if (!find_edge(line, width, top, -1, far, 0.5f * (paint + left), &from) ||
-            !find_edge(line, width, top, 1, far, 0.5f * (paint + right), &to))
+/* What a peak is of, to a part of a column. False if it is no marking. */
+static bool measure(const struct scan *s, struct peak peak, struct sl_candidate *c)
+{
+    const int u = peak.u, m = s->box;
+    int top = u < 0 ? 0 : u;
+    for (int k = top; k < u + m && k < s->width; k++)
+        if (level(s, k) > level(s, top))
+            top = k;
+    /* The paint's level is between the box's mean and its brightest pixel:
+     * paint may be narrower than the box. */
+    float paint = 0.5f * (box_level(s, u) + level(s, top));
+    float left = box_level(s, u - s->reach), right = box_level(s, u + s->reach);
+    float from, to;
+    int most = m + s->reach;
+    if (!find_edge(s, top, -1, most, 0.5f * (paint + left), &from) ||
+        !find_edge(s, top, 1, most, 0.5f * (paint + right), &to))
+        return false;
+    float wide = to - from;
+    float middle = 0.5f * (from + to);
+    if (wide > WIDEST * (float)m + 1.0f || wide < NARROWEST * (float)m)
+        return false;
+    float within = fmaxf(EDGE_SHARE * wide, 1.0f);
+    c->quality = fminf(edge_share(s, from, -1, within, paint - left),
+                       edge_share(s, to, 1, within, paint - right));
+    c->u = middle;
+    c->contrast = (float)peak.value / (float)m;
+    c->noise = s->noise;
+    return true;
+}
+
+static void add_candidates(struct sl_detector *d, int index, const struct scan *s,
+                           const struct peak *peaks, int count)
+{
+    struct sl_row *row = &d->rows[index];
+    const float columns = (float)(1 << row->halvings);
+    for (int i = 0; i < count && d->candidate_count < SL_CANDIDATES_MAX; i++) {
+        struct sl_candidate *c = &d->candidates[d->candidate_count];
+        if (!measure(s, peaks[i], c))
             continue;
-        float wide = to - from;
-        float middle = 0.5f * (from + to);
-        if (wide > WIDEST * (float)m + 1.0f || wide < NARROWEST * (float)m || middle < 0 ||
-            middle > (float)(width - 1))
-            continue;
-        if (d->candidate_count >= SL_CANDIDATES_MAX)
-            break;
-        struct sl_candidate *c = &d->candidates[d->candidate_count++];
-        float within = fmaxf(EDGE_SHARE * wide, 1.0f);
-        float sharp = fminf(edge_share(line, from, -1, within, paint - left),
-                            edge_share(line, to, 1, within, paint - right));
-        c->u = middle;
+        c->u = (c->u + 0.5f) * columns - 0.5f;
         slopes_at(row, c->u, &c->s, &c->t);
         c->row = (int16_t)index;
         c->chain = -1;
-        c->contrast = (float)peaks[i].value / (float)m;
-        c->noise = noise;
-        c->quality = sharp;
+        d->candidate_count++;
         row->count++;
     }
+}
+
+/* Continues a row by its edges' pixels. */
+static void extend(uint16_t *line, int width, int before, int behind)
+{
+    for (int i = 1; i <= before; i++)
+        line[-i] = line[0];
+    for (int i = 0; i < behind; i++)
+        line[width + i] = line[width - 1];
+}
+
+/* Adds the row's markings. */
+static void scan_row(struct sl_detector *d, const struct sl_frame_info *info,
+                     const uint8_t *pixels, int index)
+{
+    const struct sl_row *row = &d->rows[index];
+    const struct sl_row_kernels *kernels = d->kernels;
+    struct sl_row_work *work = &d->work;
+    const int m = row->box;
+    int width = (int)d->width_px >> row->halvings;
+    if (width < 2 * m)
+        return;
+    uint16_t *line = read_row(d, info, pixels, row->v);
+    uint16_t *other = work->line[1] + SL_ROW_PAD;
+    for (int i = 0; i < row->halvings; i++) {
+        kernels->halve(line, (int)d->width_px >> (i + 1), other);
+        uint16_t *swap = line;
+        line = other;
+        other = swap;
+    }
+    int gap = (int)lrint(FLANK_GAP * m);
+    int reach = m + (gap < 1 ? 1 : gap);
+    int first = m / 2; /* columns by which the first box begins before the row */
+    int blocks = (width + SL_BLOCK - 1) / SL_BLOCK;
+    int count = blocks * SL_BLOCK + 2 * reach;
+    int before = first + reach, behind = count + m - width - before;
+    extend(line, width, before, behind);
+    memcpy(other - before, line - before, (size_t)(count + m) * sizeof *line);
+    uint16_t *boxes = work->boxes + SL_ROW_PAD;
+    kernels->boxes(other - before, count, m, boxes - before);
+    /* The answer for the box that begins at u stands at u + first. */
+    uint16_t *ridge = work->ridge, *groove = work->groove;
+    uint32_t rough =
+        kernels->contrast(boxes - first, blocks, reach, ridge, groove, work->tops, work->pits);
+    /* `noise`: how uneven the row is at this scale, by shadows, texture and noise alike. */
+    struct scan scan = {.line = line,
+                        .width = width,
+                        .box = m,
+                        .reach = reach,
+                        .boxes = boxes,
+                        .noise = (float)rough / ((float)width * (float)m),
+                        .sign = 1};
+    int threshold = (int)(d->config.min_contrast * m);
+    struct peak peaks[SL_ROW_PEAKS];
+    if (d->config.markings != SL_MARKINGS_DARK)
+        add_candidates(d, index, &scan, peaks,
+                       find_peaks(&scan, ridge, work->tops, width, threshold, peaks));
+    scan.sign = -1;
+    if (d->config.markings != SL_MARKINGS_BRIGHT)
+        add_candidates(d, index, &scan, peaks,
+                       find_peaks(&scan, groove, work->pits, width, threshold, peaks));
 }
 
 /* Contrast counts beside the noise of its row, and beside what the clearer
@@ -367,13 +404,9 @@ int sl_rows_scan(struct sl_detector *d, const struct sl_frame_info *info, const 
         return -ENOTSUP;
     d->candidate_count = 0;
     for (int i = 0; i < d->row_count; i++) {
-        brightness(info, pixels, d->rows[i].v, d->line + SL_ROW_PAD);
-        struct sl_row *row = &d->rows[i];
-        row->first = (uint16_t)d->candidate_count;
-        row->count = 0;
-        int m = (int)lrintf(row->marking_px);
-        m = m < 2 ? 2 : m;
-        scan_row(d, i, m);
+        d->rows[i].first = (uint16_t)d->candidate_count;
+        d->rows[i].count = 0;
+        scan_row(d, info, pixels, i);
     }
     rate(d);
     return 0;

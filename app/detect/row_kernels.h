@@ -1,0 +1,51 @@
+/* What is done to every pixel of a row. Private to app/detect.
+ *
+ * There is one source, row_kernels.inc, in whole numbers only; it is compiled
+ * once for each instruction set, by loops that compilers turn into vectors. So
+ * all sets give the same bits, and which one runs is only a matter of speed. */
+#ifndef SL_APP_DETECT_ROW_KERNELS_H
+#define SL_APP_DETECT_ROW_KERNELS_H
+
+#include <stdint.h>
+
+#include "app/detect/detect.h"
+
+/* Largest brightness: luma, and as much for what a pixel lacks in blue. */
+#define SL_BRIGHTNESS_MAX 383
+/* Widest box: sums over it fit 16 bits. */
+#define SL_BOX_MAX 16
+/* Answers come in blocks of so many columns. */
+#define SL_BLOCK 32
+
+_Static_assert(SL_BOX_MAX * SL_BRIGHTNESS_MAX <= UINT16_MAX, "sums of boxes fit 16 bits");
+
+struct sl_row_kernels {
+    /* Brightness of the `width` pixels of a row. `luma` is the row in the first
+     * plane, `chroma` in NV12's second. */
+    void (*gray)(const uint8_t *luma, int width, uint16_t *out);
+    void (*nv12)(const uint8_t *luma, const uint8_t *chroma, int width, uint16_t *out);
+    void (*yuyv)(const uint8_t *pixels, int width, uint16_t *out);
+    void (*bgr24)(const uint8_t *pixels, int width, uint16_t *out);
+    void (*bgra)(const uint8_t *pixels, int width, uint16_t *out);
+
+    /* Means of neighbouring columns, rounded up: `count` of them. */
+    void (*halve)(const uint16_t *line, int count, uint16_t *out);
+
+    /* boxes[i] = line[i] + ... + line[i + m - 1] for `count` columns, m within
+     * 2 and SL_BOX_MAX. Reads count + m - 1 columns of `line` and destroys them. */
+    void (*boxes)(uint16_t *line, int count, int m, uint16_t *boxes);
+
+    /* How much each box exceeds the higher of the two at `reach` on either side
+     * of it (ridge), or falls short of the lower (groove); 0 if it does not.
+     * `boxes` is that of the first column; those before it and behind the last
+     * are read. `blocks` blocks of SL_BLOCK columns; tops and pits get each
+     * block's largest. Returns the sum of the flanks' differences. */
+    uint32_t (*contrast)(const uint16_t *boxes, int blocks, int reach, uint16_t *ridge,
+                         uint16_t *groove, uint16_t *tops, uint16_t *pits);
+};
+
+/* Those of an instruction set; NULL if this machine does not have it. AUTO: the
+ * fastest it has. */
+const struct sl_row_kernels *sl_row_kernels(enum sl_instruction_set set);
+
+#endif
