@@ -8,125 +8,139 @@
 
 #include "app/detect/detector.h"
 
-#define GAP_ROWS     5    /* rows a chain survives without a candidate */
-#define SLOPE_FIRST  4.0f /* |dt/ds| that a chain of one point may take */
+#define GAP_ROWS 5    /* rows a chain survives without a candidate */
+#define SIGMAS   2.5f /* by which a candidate may miss a chain */
+#define SLOPE_FIRST                                                                                \
+    1.0f               /* uncertainty of a chain of one point's slope, by the slope and a half     \
+                        */
+#define SLOPE_POINTS 8 /* that tell the slope */
 #define LEAST_POINTS 3
+#define WEAK         3.0f /* strength below which a chain's place may be given away */
 
-static float predict_error(const struct sl_detector *d, const struct sl_chain *chain,
-                           const struct sl_candidate *c, float *slack)
+/* The far end of a chain that may go on. */
+struct tip {
+    float s, t, slope, slope_sd;
+    float slant; /* distance along a row over distance across a line of this slope */
+    int chain, last_row;
+};
+
+static void set_slope(struct sl_chain *chain, struct tip *tip, float slope, float slope_sd)
 {
-    const struct sl_candidate *last = &d->candidates[chain->points[chain->count - 1]];
-    float ds = c->s - last->s;
-    float sigma = d->rows[c->row].sigma;
-    *slack = 2.5f * sigma * sqrtf(1.0f + chain->slope * chain->slope) + fabsf(ds) * chain->slope_sd;
-    return fabsf(c->t - last->t - chain->slope * ds);
+    chain->slope = tip->slope = slope;
+    tip->slope_sd = slope_sd;
+    tip->slant = sqrtf(1.0f + slope * slope);
 }
 
-static void update_slope(const struct sl_detector *d, struct sl_chain *chain)
+/* From the chain's last points. */
+static void update_slope(const struct sl_detector *d, struct sl_chain *chain, struct tip *tip)
 {
-    int n = chain->count < 8 ? chain->count : 8;
-    if (n < 2)
-        return;
+    int n = chain->count < SLOPE_POINTS ? chain->count : SLOPE_POINTS;
+    const uint16_t *points = chain->points + chain->count - n;
     float ms = 0, mt = 0;
     for (int i = 0; i < n; i++) {
-        const struct sl_candidate *c = &d->candidates[chain->points[chain->count - 1 - i]];
-        ms += c->s;
-        mt += c->t;
+        ms += d->candidates[points[i]].s;
+        mt += d->candidates[points[i]].t;
     }
     ms /= (float)n;
     mt /= (float)n;
     float ss = 0, st = 0;
     for (int i = 0; i < n; i++) {
-        const struct sl_candidate *c = &d->candidates[chain->points[chain->count - 1 - i]];
+        const struct sl_candidate *c = &d->candidates[points[i]];
         ss += (c->s - ms) * (c->s - ms);
         st += (c->s - ms) * (c->t - mt);
     }
     if (ss <= 0)
         return;
-    chain->slope = st / ss;
-    float sigma = d->rows[d->candidates[chain->points[chain->count - 1]].row].sigma;
-    chain->slope_sd = 2.0f * sigma / sqrtf(ss) + 0.15f * (0.5f + fabsf(chain->slope));
+    float slope = st / ss;
+    float sigma = d->rows[d->candidates[points[n - 1]].row].sigma;
+    set_slope(chain, tip, slope, 2.0f * sigma / sqrtf(ss) + 0.15f * (0.5f + fabsf(slope)));
+}
+
+/* Where a new chain may be kept, or -1: a full table gives up the place of a
+ * chain that ended short. */
+static int new_chain(struct sl_detector *d, int row)
+{
+    if (d->chain_count < SL_CHAINS_MAX)
+        return d->chain_count++;
+    int place = -1;
+    float weakest = WEAK;
+    for (int i = 0; i < SL_CHAINS_MAX; i++)
+        if (row - d->chains[i].last_row > GAP_ROWS && d->chains[i].strength < weakest) {
+            weakest = d->chains[i].strength;
+            place = i;
+        }
+    return place;
+}
+
+static void append(struct sl_detector *d, int index, struct tip *tip)
+{
+    const struct sl_candidate *c = &d->candidates[index];
+    struct sl_chain *chain = &d->chains[tip->chain];
+    chain->points[chain->count++] = (uint16_t)index;
+    chain->strength += c->quality;
+    chain->last_row = tip->last_row = c->row;
+    tip->s = c->s;
+    tip->t = c->t;
+}
+
+/* The tip that this candidate continues best, or -1. */
+static int best_tip(const struct sl_detector *d, const struct tip *tips, int count,
+                    const struct sl_candidate *c)
+{
+    const float reach = SIGMAS * d->rows[c->row].sigma;
+    float best_error = 1, best_slack = 1;
+    int best = -1;
+    for (int i = 0; i < count; i++) {
+        const struct tip *tip = &tips[i];
+        float ds = c->s - tip->s;
+        float slack = reach * tip->slant + fabsf(ds) * tip->slope_sd;
+        float error = fabsf(c->t - tip->t - tip->slope * ds);
+        if (error * best_slack < best_error * slack && tip->last_row != c->row) {
+            best_error = error;
+            best_slack = slack;
+            best = i;
+        }
+    }
+    return best;
 }
 
 void sl_chains_link(struct sl_detector *d)
 {
+    struct tip tips[SL_CHAINS_MAX];
+    int tip_count = 0;
     d->chain_count = 0;
-    int live[SL_CHAINS_MAX];
-    int live_count = 0;
     for (int r = 0; r < d->row_count; r++) {
         const struct sl_row *row = &d->rows[r];
         int kept = 0;
-        for (int i = 0; i < live_count; i++)
-            if (r - d->chains[live[i]].last_row <= GAP_ROWS)
-                live[kept++] = live[i];
-        live_count = kept;
-        for (int k = 0; k < row->count; k++) {
-            int index = row->first + k;
-            struct sl_candidate *c = &d->candidates[index];
-            int best = -1;
-            float best_ratio = 1.0f;
-            for (int i = 0; i < live_count; i++) {
-                struct sl_chain *chain = &d->chains[live[i]];
-                if (chain->last_row == r || chain->count >= SL_CHAIN_POINTS)
-                    continue;
-                float slack;
-                float error = predict_error(d, chain, c, &slack);
-                float ratio = error / slack;
-                if (ratio < best_ratio) {
-                    best_ratio = ratio;
-                    best = live[i];
-                }
-            }
-            if (best < 0) {
-                /* A full table gives up the place of a chain that ended short. */
-                int place = -1;
-                if (d->chain_count < SL_CHAINS_MAX) {
-                    place = d->chain_count++;
-                } else {
-                    float weakest = 3.0f;
-                    for (int i = 0; i < SL_CHAINS_MAX; i++) {
-                        const struct sl_chain *old = &d->chains[i];
-                        if (r - old->last_row > GAP_ROWS && old->strength < weakest) {
-                            weakest = old->strength;
-                            place = i;
-                        }
-                    }
-                    if (place >= 0)
-                        for (int i = 0; i < d->chains[place].count; i++)
-                            d->candidates[d->chains[place].points[i]].chain = -1;
-                }
-                if (place < 0)
-                    continue;
-                struct sl_chain *chain = &d->chains[place];
-                chain->count = 1;
-                chain->points[0] = (uint16_t)index;
-                chain->strength = c->quality;
-                chain->last_row = r;
-                /* Straight lines through the vanishing point have t ~ slope * s. */
-                chain->slope = c->s > 0 ? c->t / c->s : 0;
-                chain->slope_sd = SLOPE_FIRST * 0.25f * (0.5f + fabsf(chain->slope));
-                c->chain = (int16_t)place;
-                if (live_count < SL_CHAINS_MAX)
-                    live[live_count++] = place;
+        for (int i = 0; i < tip_count; i++)
+            if (r - tips[i].last_row <= GAP_ROWS)
+                tips[kept++] = tips[i];
+        tip_count = kept;
+        for (int index = row->first; index < row->first + row->count; index++) {
+            const struct sl_candidate *c = &d->candidates[index];
+            int best = best_tip(d, tips, tip_count, c);
+            if (best >= 0) {
+                append(d, index, &tips[best]);
+                update_slope(d, &d->chains[tips[best].chain], &tips[best]);
                 continue;
             }
-            struct sl_chain *chain = &d->chains[best];
-            chain->points[chain->count++] = (uint16_t)index;
-            chain->strength += c->quality;
-            chain->last_row = r;
-            c->chain = (int16_t)best;
-            update_slope(d, chain);
+            int place = tip_count < SL_CHAINS_MAX ? new_chain(d, r) : -1;
+            if (place < 0)
+                continue;
+            struct tip *tip = &tips[tip_count++];
+            tip->chain = place;
+            d->chains[place].count = 0;
+            d->chains[place].strength = 0;
+            append(d, index, tip);
+            /* Straight lines through the vanishing point have t ~ slope * s. */
+            float slope = c->s > 0 ? c->t / c->s : 0;
+            set_slope(&d->chains[place], tip, slope, SLOPE_FIRST * (0.5f + fabsf(slope)));
         }
     }
-    /* Strongest first; short ones say nothing. Insertion sort of indices would
-     * do, but chains refer to candidates, not the reverse, after this point. */
+    /* Short ones say nothing. */
     int count = 0;
-    for (int i = 0; i < d->chain_count; i++) {
-        if (d->chains[i].count < LEAST_POINTS)
-            continue;
-        if (count != i)
-            d->chains[count] = d->chains[i];
-        count++;
-    }
+    for (int i = 0; i < d->chain_count; i++)
+        if (d->chains[i].count >= LEAST_POINTS)
+            d->chains[count++] = d->chains[i];
     d->chain_count = count;
 }

@@ -182,6 +182,7 @@ int sl_detector_run(struct sl_detector *d, const struct sl_frame_info *info, con
         return 0;
     }
     sl_result_fit_near(d);
+    sl_follow(d);
     sl_result_fill(d, &support, seen, out);
     if (d->config.track) {
         d->tracking = true;

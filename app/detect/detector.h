@@ -8,7 +8,8 @@
  *   chains.c candidates that continue from row to row, as hints for lines
  *   road.c   the road model, its fit to candidates and its score
  *   search.c hypotheses, and the choice among them
- *   result.c what follows from the road found: pose, lines, confidence
+ *   follow.c how the paint departs from the road that was found
+ *   result.c what follows from both: pose, lines, confidence
  *   detect.c the calls that users make, and memory over frames
  *
  * Rays are written as two slopes in the vehicle's axes: s, downwards per ahead,
@@ -35,17 +36,27 @@
 #define SL_SIDES          2     /* 0: left, 1: right */
 
 struct sl_row {
-    int v;            /* image row */
-    int halvings;     /* how often the row is halved, until paint fits a box */
-    int box;          /* expected width of paint in columns then */
-    float s;          /* at the picture's middle */
-    bool flat;        /* s is the same all along the row */
-    float node_px;    /* pixels between nodes */
+    int v;         /* image row */
+    int halvings;  /* how often the row is halved, until paint fits a box */
+    int box;       /* expected width of paint in columns then */
+    float s;       /* at the picture's middle */
+    float node_px; /* pixels between nodes */
     float node_s[SL_ROW_NODES];
     float node_t[SL_ROW_NODES];
     float sigma;    /* of a candidate's t: pixel noise and unevenness of the paint */
     uint16_t first; /* its candidates, from left to right */
     uint16_t count;
+};
+
+/* Rows that one stage works on, as arrays: computed side by side. */
+enum sl_row_choice { SL_ROWS_ALL, SL_ROWS_HALF, SL_ROWS_THIRD, SL_ROW_CHOICES };
+struct sl_row_view {
+    int count;
+    float stride; /* rows that one of these stands for */
+    uint8_t row[SL_ROWS_MAX];
+    float s[SL_ROWS_MAX]; /* at the picture's middle */
+    float t_left[SL_ROWS_MAX], t_right[SL_ROWS_MAX];
+    float s_per_t[SL_ROWS_MAX], s_per_t2[SL_ROWS_MAX]; /* elsewhere s + t (s_per_t + t s_per_t2) */
 };
 
 struct sl_candidate {
@@ -55,7 +66,6 @@ struct sl_candidate {
     float quality;  /* 0..1, from contrast and sharpness beside noise */
     float u;        /* image column of its middle */
     int16_t row;
-    int16_t chain; /* index, or -1 */
 };
 
 struct sl_chain {
@@ -64,7 +74,6 @@ struct sl_chain {
     float strength; /* sum of qualities */
     int last_row;
     float slope; /* dt/ds of late */
-    float slope_sd;
 };
 
 /* The lane ahead: the centre line y = c0 + c1 x + c2 x^2/2 + c3 x^3/6 (x ahead
@@ -115,6 +124,8 @@ struct sl_detector {
     uint32_t width_px, height_px;  /* of the tables below */
     int row_count;
     struct sl_row rows[SL_ROWS_MAX]; /* from near to far */
+    struct sl_row_view views[SL_ROW_CHOICES];
+    bool flat; /* s is the same all along each row */
     int candidate_count;
     struct sl_candidate candidates[SL_CANDIDATES_MAX];
     int chain_count;
@@ -130,6 +141,8 @@ struct sl_detector {
     struct sl_road road;
     struct sl_road near; /* the same, fitted to the nearer half alone: the pose comes from it */
     double near_end_m;   /* up to where `near` is good, ahead of the lens */
+
+    float left_over[SL_SIDES][SL_ROWS_MAX]; /* t by which drawn boundaries depart from the roads */
 
     const struct sl_row_kernels *kernels;
     struct sl_row_work work;
@@ -163,16 +176,35 @@ struct sl_assigned {
 bool sl_road_fit(const struct sl_detector *d, const struct sl_prior *prior,
                  const struct sl_assigned *points, int count, int steps, struct sl_road *road);
 
-/* road.c: the same from all candidates of every `stride`th of the first `rows`
- * rows, reweighted in each step by how well they agree (`gate` and `gate_end`:
- * in sigmas, first and last). */
-bool sl_road_refine(const struct sl_detector *d, const struct sl_prior *prior, int rows, int steps,
-                    int stride, double gate, double gate_end, struct sl_road *road);
+/* road.c: the same from all candidates of the first `rows` of the chosen rows,
+ * reweighted in each step by how well they agree (`gate` and `gate_end`: in
+ * sigmas, first and last). */
+bool sl_road_refine(const struct sl_detector *d, const struct sl_prior *prior,
+                    enum sl_row_choice choice, int rows, int steps, double gate, double gate_end,
+                    struct sl_road *road);
 
-/* road.c: how much of the picture speaks for this road. Looks at every
- * `stride`th row; sides are scaled to all rows, counts are not. */
+/* road.c: how much of the picture speaks for this road, by the chosen rows;
+ * sides are scaled to all rows, counts are not. */
 void sl_road_score(const struct sl_detector *d, const struct sl_prior *prior,
-                   const struct sl_road *road, int stride, struct sl_support *support);
+                   const struct sl_road *road, enum sl_row_choice choice,
+                   struct sl_support *support);
+
+/* road.c: where the near and the whole road, one going over into the other,
+ * put a boundary: for all rows. */
+struct sl_drawn_row {
+    float s, t, per_s; /* a candidate at c->s would be at t + per_s (c->s - s) */
+    float per_sigma;   /* 1 over the sigma of such a candidate's t */
+};
+void sl_road_drawn(const struct sl_detector *d, int side, struct sl_drawn_row rows[SL_ROWS_MAX]);
+
+/* road.c: the share that the whole road has in what is drawn at x, 0..1. */
+double sl_road_far_share(const struct sl_detector *d, double x);
+
+/* follow.c: fills in left_over. */
+void sl_follow(struct sl_detector *d);
+
+/* follow.c: left_over of a boundary at the slope s. */
+float sl_followed(const struct sl_detector *d, int side, float s);
 
 /* What a search has found so far. */
 struct sl_found {

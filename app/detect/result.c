@@ -4,10 +4,8 @@
 
 #include "app/detect/detector.h"
 
-/* The near part that gives the pose, in lane widths; from which share of it on
- * the drawn boundaries go over into the whole road's. */
+/* The near part that gives the pose, in lane widths. */
 #define NEAR_WIDTHS     3.5
-#define NEAR_BLEND      0.6
 #define NEAR_STEPS      4
 #define NEAR_GATE_FIRST 8.0
 
@@ -32,24 +30,24 @@ void sl_result_fit_near(struct sl_detector *d)
     while (rows < d->row_count && d->camera.c.height_m < d->rows[rows].s * d->near_end_m)
         rows++;
     d->near = d->road;
-    if (!sl_road_refine(d, &prior, rows, NEAR_STEPS, 1, NEAR_GATE_FIRST, SL_GATE_LAST, &d->near))
+    if (!sl_road_refine(d, &prior, SL_ROWS_ALL, rows, NEAR_STEPS, NEAR_GATE_FIRST, SL_GATE_LAST,
+                        &d->near))
         d->near = d->road;
     /* Drawn as one: the far part is seen with the same pitch. */
     d->near.p[SL_PITCH] = d->road.p[SL_PITCH];
 }
 
-/* A boundary as found: the near fit, going over into the whole's. */
+/* A boundary as found. */
 static double side_at(const struct sl_detector *d, int side, double x)
 {
-    double far = x / d->near_end_m;
-    double part = far < NEAR_BLEND ? 0 : far > 1 ? 1 : (far - NEAR_BLEND) / (1 - NEAR_BLEND);
-    part *= part * (3 - 2 * part);
+    double part = sl_road_far_share(d, x);
     double y = 0;
     if (part < 1)
         y += (1 - part) * sl_road_side(&d->near, side, x);
     if (part > 0)
         y += part * sl_road_side(&d->road, side, x);
-    return y;
+    double s = d->camera.c.height_m / x - d->road.p[SL_PITCH];
+    return y + x * (double)sl_followed(d, side, (float)s);
 }
 
 /* Whether a boundary lies on paint: on clearly more candidates than would fall

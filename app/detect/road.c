@@ -14,7 +14,9 @@
 
 #include "app/detect/detector.h"
 
-#define SLOPE_MIN 0.003
+#define SLOPE_MIN 0.003f /* rays that fall less are taken to fall so: no ground */
+/* From which share of the near part on what is drawn goes over to the whole. */
+#define NEAR_BLEND 0.6
 /* A candidate counts as on the line within this many sigmas. */
 #define INLIER_SIGMAS 2.5f
 
@@ -51,60 +53,37 @@ void sl_prior_set(struct sl_prior *prior, const double mean[SL_PARAMETERS],
     }
 }
 
+/* Sums of w J^T J, and of w J^T error as the seventh column: eight numbers wide,
+ * so that a row of them is one or two vectors. */
+#define COLUMNS 8
+#define ERROR   SL_PARAMETERS
+struct sums {
+    _Alignas(32) float a[SL_PARAMETERS][COLUMNS];
+};
+
+static void add(struct sums *sums, const float j[COLUMNS], float weight)
+{
+    for (int i = 0; i < SL_PARAMETERS; i++) {
+        float wj = weight * j[i];
+        for (int k = 0; k < COLUMNS; k++)
+            sums->a[i][k] += wj * j[k];
+    }
+}
+
+/* Normal equations with the prior; solved in double precision. */
 struct equations {
     double a[SL_PARAMETERS][SL_PARAMETERS]; /* lower triangle */
     double b[SL_PARAMETERS];
 };
 
-static void begin(struct equations *e, const struct sl_prior *prior, const struct sl_road *road)
-{
-    memset(e, 0, sizeof *e);
-    for (int i = 0; i < SL_PARAMETERS; i++) {
-        e->a[i][i] = prior->weight[i];
-        e->b[i] = prior->weight[i] * (prior->mean[i] - road->p[i]);
-    }
-}
-
-/* The error of a ray, its derivatives, and the square of the share of it that
- * lies across the line. False where the ray is no ground. */
-static bool residual(const struct sl_road *road, double h, double s, double t, int side,
-                     double *error, double *across, double j[SL_PARAMETERS])
-{
-    const double *p = road->p;
-    double pitch = p[SL_PITCH];
-    double s1 = s + pitch * (1.0 + s * s);
-    if (s1 < SLOPE_MIN)
-        return false;
-    double t1 = t * (1.0 + s * pitch);
-    double x = h / s1;
-    double slope;
-    double y = sl_road_centre(road, x, &slope);
-    double g = slant(slope);
-    double k = side == 0 ? 0.5 : -0.5;
-    double shift = k * p[SL_WIDTH] * g;
-    double predicted = (y + shift) / x;
-    *error = t1 - predicted;
-    double dg = k * p[SL_WIDTH] * slope / (g * x);
-    j[SL_C0] = 1.0 / x;
-    j[SL_C1] = 1.0 + dg;
-    j[SL_C2] = x / 2 + dg * x;
-    j[SL_C3] = x * x / 6 + dg * x * x / 2;
-    j[SL_WIDTH] = k * g / x;
-    double per_s = -(x / h) * (slope - predicted);
-    j[SL_PITCH] = per_s * (1.0 + s * s) - t * s;
-    /* What counts is the distance across the line: one pixel up or down is
-     * many along a row where a line runs nearly level through the picture. */
-    *across = 1.0 / (1.0 + per_s * per_s);
-    return true;
-}
-
-static void add(struct equations *e, const double j[SL_PARAMETERS], double error, double weight)
+static void set_up(struct equations *e, const struct sums *sums, const struct sl_prior *prior,
+                   const struct sl_road *road)
 {
     for (int i = 0; i < SL_PARAMETERS; i++) {
-        double wj = weight * j[i];
         for (int k = 0; k <= i; k++)
-            e->a[i][k] += wj * j[k];
-        e->b[i] += wj * error;
+            e->a[i][k] = (double)sums->a[i][k];
+        e->a[i][i] += prior->weight[i];
+        e->b[i] = (double)sums->a[i][ERROR] + prior->weight[i] * (prior->mean[i] - road->p[i]);
     }
 }
 
@@ -162,27 +141,6 @@ static bool step(struct equations *e, struct sl_road *road)
     return road->p[SL_WIDTH] > 0;
 }
 
-bool sl_road_fit(const struct sl_detector *d, const struct sl_prior *prior,
-                 const struct sl_assigned *points, int count, int steps, struct sl_road *road)
-{
-    double h = d->camera.c.height_m;
-    for (int n = 0; n < steps; n++) {
-        struct equations e;
-        begin(&e, prior, road);
-        for (int i = 0; i < count; i++) {
-            const struct sl_candidate *c = &d->candidates[points[i].candidate];
-            double error, across, j[SL_PARAMETERS];
-            if (!residual(road, h, c->s, c->t, points[i].side, &error, &across, j))
-                continue;
-            double sigma = d->rows[c->row].sigma;
-            add(&e, j, error, across / (sigma * sigma));
-        }
-        if (!step(&e, road))
-            return false;
-    }
-    return true;
-}
-
 /* The road in single precision, prepared for many rows. */
 struct quick_road {
     float c0, c1, c2, c3, half, pitch, h;
@@ -207,149 +165,213 @@ struct crossing {
     float x, slope, slant; /* there: distance ahead, and the centre line's dy/dx */
 };
 
-static bool crossings(const struct quick_road *q, float s, struct crossing out[SL_SIDES])
+/* `side`: 1 left, -1 right. Total: rays that are no ground count as far away.
+ * What counts is the distance across the line: one pixel up or down is many
+ * along a row where a line runs nearly level through the picture. */
+static inline struct crossing cross(const struct quick_road *q, float s, float side)
 {
+    struct crossing c;
     float s1 = s + q->pitch * (1.0f + s * s);
-    if (!(s1 >= (float)SLOPE_MIN))
-        return false;
+    s1 = s1 > SLOPE_MIN ? s1 : SLOPE_MIN;
     float inverse = s1 / q->h; /* 1/x */
-    float x = q->h / s1;
-    float slope = q->c1 + x * (q->c2 + x * q->c3 * 0.5f);
-    float y = q->c0 + x * (q->c1 + x * (q->c2 * 0.5f + x * q->c3 * (1.0f / 6)));
-    float steep = slope * slope;
-    float wider = sqrtf(1.0f + (steep < 4.0f ? steep : 4.0f));
-    float half = q->half * wider;
-    float back = 1.0f - s * q->pitch;
-    float k = x / q->h;
-    for (int side = 0; side < SL_SIDES; side++) {
-        float t = (y + (side == 0 ? half : -half)) * inverse;
-        out[side].t = t * back;
-        out[side].per_s = k * (t - slope);
-        out[side].aslant = sqrtf(1.0f + out[side].per_s * out[side].per_s);
-        out[side].x = x;
-        out[side].slope = slope;
-        out[side].slant = wider;
-    }
-    return true;
+    c.x = q->h / s1;
+    c.slope = q->c1 + c.x * (q->c2 + c.x * q->c3 * 0.5f);
+    float y = q->c0 + c.x * (q->c1 + c.x * (q->c2 * 0.5f + c.x * q->c3 * (1.0f / 6)));
+    float steep = c.slope * c.slope;
+    c.slant = sqrtf(1.0f + (steep < 4.0f ? steep : 4.0f));
+    float t = (y + side * q->half * c.slant) * inverse;
+    c.t = t * (1.0f - s * q->pitch);
+    c.per_s = c.x / q->h * (t - c.slope);
+    c.aslant = sqrtf(1.0f + c.per_s * c.per_s);
+    return c;
 }
 
-/* Rows through a distorting lens rise or fall: the slope s where t is met. */
-static float slope_at(const struct sl_row *row, float t)
+/* How t there changes with each parameter. */
+static inline void derivatives(const struct quick_road *q, const struct crossing *at, float s,
+                               float side, float j[COLUMNS])
 {
-    float step = (row->node_t[SL_ROW_NODES - 1] - row->node_t[0]) / (SL_ROW_NODES - 1);
-    float at = (t - row->node_t[0]) / step;
-    int i = at < 0 ? 0 : at > SL_ROW_NODES - 1 ? SL_ROW_NODES - 1 : (int)(at + 0.5f);
-    return row->node_s[i];
-}
-
-/* Crossings of a row, each where it happens on it. `s` gets the slopes. */
-static bool row_crossings(const struct quick_road *q, const struct sl_row *row,
-                          struct crossing out[SL_SIDES], float s[SL_SIDES])
-{
-    s[0] = s[1] = row->s;
-    if (!crossings(q, row->s, out))
-        return false;
-    if (row->flat)
-        return true;
-    for (int side = 0; side < SL_SIDES; side++) {
-        float there = slope_at(row, out[side].t);
-        struct crossing again[SL_SIDES];
-        if (crossings(q, there, again)) {
-            out[side] = again[side];
-            s[side] = there;
-        }
-    }
-    return true;
-}
-
-/* As residual() has them, from what the crossing already knows. */
-static void derivatives(const struct quick_road *q, const struct crossing *at, float s, int side,
-                        double j[SL_PARAMETERS])
-{
-    float k = side == 0 ? 0.5f : -0.5f;
-    float x = at->x;
-    float inverse = 1.0f / x;
-    float dg = k * 2 * q->half * at->slope / at->slant * inverse;
+    float inverse = 1.0f / at->x;
+    float dg = side * q->half * at->slope / at->slant * inverse;
     j[SL_C0] = inverse;
     j[SL_C1] = 1.0f + dg;
-    j[SL_C2] = x * (0.5f + dg);
-    j[SL_C3] = x * x * (1.0f / 6 + 0.5f * dg);
-    j[SL_WIDTH] = k * at->slant * inverse;
+    j[SL_C2] = at->x * (0.5f + dg);
+    j[SL_C3] = at->x * at->x * (1.0f / 6 + 0.5f * dg);
+    j[SL_WIDTH] = side * 0.5f * at->slant * inverse;
     j[SL_PITCH] = at->per_s * (1.0f + s * s) - at->t * s;
 }
 
-bool sl_road_refine(const struct sl_detector *d, const struct sl_prior *prior, int rows, int steps,
-                    int stride, double gate, double gate_end, struct sl_road *road)
+static const float SIDE_SIGN[SL_SIDES] = {1, -1};
+
+bool sl_road_fit(const struct sl_detector *d, const struct sl_prior *prior,
+                 const struct sl_assigned *points, int count, int steps, struct sl_road *road)
 {
-    struct equations e;
     for (int n = 0; n < steps; n++) {
-        double g = steps > 1 ? gate + (gate_end - gate) * n / (steps - 1) : gate_end;
         struct quick_road q = quick(d, road);
-        begin(&e, prior, road);
-        for (int r = 0; r < rows; r += stride) {
-            const struct sl_row *row = &d->rows[r];
-            struct crossing at[SL_SIDES];
-            float s[SL_SIDES];
-            if (row->count == 0 || !row_crossings(&q, row, at, s))
-                continue;
-            for (int side = 0; side < SL_SIDES; side++) {
-                float limit = (float)g * row->sigma * at[side].aslant;
-                float weight = 0, pull = 0;
-                for (int k = 0; k < row->count; k++) {
-                    const struct sl_candidate *c = &d->candidates[row->first + k];
-                    float error = c->t - at[side].t - at[side].per_s * (c->s - s[side]);
-                    /* Tukey's biweight: far candidates have no say. */
-                    float z = error / limit;
-                    float w = 1.0f - z * z;
-                    if (w <= 0)
-                        continue;
-                    w *= w * c->quality;
-                    weight += w;
-                    pull += w * error;
-                }
-                if (weight <= 0)
-                    continue;
-                /* All of the row's candidates share its derivatives. */
-                double j[SL_PARAMETERS];
-                derivatives(&q, &at[side], s[side], side, j);
-                float spread = row->sigma * at[side].aslant;
-                add(&e, j, pull / weight, weight / (spread * spread));
-            }
+        struct sums sums = {0};
+        for (int i = 0; i < count; i++) {
+            const struct sl_candidate *c = &d->candidates[points[i].candidate];
+            float side = SIDE_SIGN[points[i].side];
+            struct crossing at = cross(&q, c->s, side);
+            float j[COLUMNS] = {0};
+            derivatives(&q, &at, c->s, side, j);
+            j[ERROR] = c->t - at.t;
+            float sigma = d->rows[c->row].sigma * at.aslant;
+            add(&sums, j, 1.0f / (sigma * sigma));
         }
+        struct equations e;
+        set_up(&e, &sums, prior, road);
         if (!step(&e, road))
             return false;
     }
     return true;
 }
 
-void sl_road_score(const struct sl_detector *d, const struct sl_prior *prior,
-                   const struct sl_road *road, int stride, struct sl_support *support)
+/* Crossings of many rows: arrays, so that rows are computed side by side. */
+struct crossings {
+    float t[SL_SIDES][SL_ROWS_MAX], s[SL_SIDES][SL_ROWS_MAX], per_s[SL_SIDES][SL_ROWS_MAX];
+    float aslant[SL_SIDES][SL_ROWS_MAX];
+    float x[SL_SIDES][SL_ROWS_MAX], slope[SL_SIDES][SL_ROWS_MAX], slant[SL_SIDES][SL_ROWS_MAX];
+};
+
+static void cross_rows(const struct sl_detector *d, const struct quick_road *q,
+                       const struct sl_row_view *view, int rows, struct crossings *out)
 {
-    struct quick_road q = quick(d, road);
-    int first[SL_SIDES] = {-1, -1}, last[SL_SIDES] = {-1, -1};
-    memset(support, 0, sizeof *support);
-    for (int r = 0; r < d->row_count; r += stride) {
-        const struct sl_row *row = &d->rows[r];
-        struct crossing at[SL_SIDES];
-        float s[SL_SIDES];
-        if (!row_crossings(&q, row, at, s))
+    for (int side = 0; side < SL_SIDES; side++) {
+        float sign = SIDE_SIGN[side];
+        float *s = out->s[side];
+        memcpy(s, view->s, (size_t)rows * sizeof *s);
+        /* Rows through a distorting lens rise or fall: s is that where t is met. */
+        if (!d->flat)
+            for (int i = 0; i < rows; i++) {
+                float t = cross(q, s[i], sign).t;
+                t = t < view->t_left[i] ? t : view->t_left[i];
+                t = t > view->t_right[i] ? t : view->t_right[i];
+                s[i] += t * (view->s_per_t[i] + t * view->s_per_t2[i]);
+            }
+        for (int i = 0; i < rows; i++) {
+            struct crossing c = cross(q, s[i], sign);
+            out->t[side][i] = c.t;
+            out->per_s[side][i] = c.per_s;
+            out->aslant[side][i] = c.aslant;
+            out->x[side][i] = c.x;
+            out->slope[side][i] = c.slope;
+            out->slant[side][i] = c.slant;
+        }
+    }
+}
+
+/* What a row's candidates say of one boundary: Tukey's biweight, far ones have
+ * no say. Returns their weight, 0 for none, and their mean error. */
+static float pull_of_row(const struct sl_detector *d, const struct sl_row *row, float t, float s,
+                         float per_s, float limit, float *error)
+{
+    float weight = 0, pull = 0;
+    float per_limit2 = 1.0f / (limit * limit);
+    for (int k = row->first; k < row->first + row->count; k++) {
+        const struct sl_candidate *c = &d->candidates[k];
+        float off = c->t - t - per_s * (c->s - s);
+        float w = 1.0f - off * off * per_limit2;
+        if (w <= 0)
             continue;
-        float t_left = row->node_t[0], t_right = row->node_t[SL_ROW_NODES - 1];
+        w *= w * c->quality;
+        weight += w;
+        pull += w * off;
+    }
+    *error = weight > 0 ? pull / weight : 0;
+    return weight;
+}
+
+bool sl_road_refine(const struct sl_detector *d, const struct sl_prior *prior,
+                    enum sl_row_choice choice, int rows, int steps, double gate, double gate_end,
+                    struct sl_road *road)
+{
+    const struct sl_row_view *view = &d->views[choice];
+    struct crossings at;
+    rows = rows < view->count ? rows : view->count;
+    for (int n = 0; n < steps; n++) {
+        float g = (float)(steps > 1 ? gate + (gate_end - gate) * n / (steps - 1) : gate_end);
+        struct quick_road q = quick(d, road);
+        struct sums sums = {0};
+        cross_rows(d, &q, view, rows, &at);
         for (int side = 0; side < SL_SIDES; side++) {
-            if (at[side].t > t_left || at[side].t < t_right)
+            for (int i = 0; i < rows; i++) {
+                const struct sl_row *row = &d->rows[view->row[i]];
+                float sigma = row->sigma * at.aslant[side][i];
+                float j[COLUMNS] = {0};
+                float weight = pull_of_row(d, row, at.t[side][i], at.s[side][i], at.per_s[side][i],
+                                           g * sigma, &j[ERROR]);
+                if (weight <= 0)
+                    continue;
+                /* All of the row's candidates share its derivatives. */
+                const struct crossing c = {.t = at.t[side][i],
+                                           .per_s = at.per_s[side][i],
+                                           .x = at.x[side][i],
+                                           .slope = at.slope[side][i],
+                                           .slant = at.slant[side][i]};
+                derivatives(&q, &c, at.s[side][i], SIDE_SIGN[side], j);
+                add(&sums, j, weight / (sigma * sigma));
+            }
+        }
+        struct equations e;
+        set_up(&e, &sums, prior, road);
+        if (!step(&e, road))
+            return false;
+    }
+    return true;
+}
+
+double sl_road_far_share(const struct sl_detector *d, double x)
+{
+    double far = x / d->near_end_m;
+    double part = far < NEAR_BLEND ? 0 : far > 1 ? 1 : (far - NEAR_BLEND) / (1 - NEAR_BLEND);
+    return part * part * (3 - 2 * part);
+}
+
+void sl_road_drawn(const struct sl_detector *d, int side, struct sl_drawn_row rows[SL_ROWS_MAX])
+{
+    const struct sl_row_view *view = &d->views[SL_ROWS_ALL];
+    struct quick_road near_road = quick(d, &d->near), whole_road = quick(d, &d->road);
+    struct crossings near, whole;
+    cross_rows(d, &near_road, view, view->count, &near);
+    cross_rows(d, &whole_road, view, view->count, &whole);
+    for (int i = 0; i < view->count; i++) {
+        float far = (float)sl_road_far_share(d, (double)whole.x[side][i]);
+        const struct crossings *most = far < 0.5f ? &near : &whole;
+        rows[i].s = most->s[side][i];
+        rows[i].t = near.t[side][i] + far * (whole.t[side][i] - near.t[side][i]);
+        rows[i].per_s = most->per_s[side][i];
+        rows[i].per_sigma = 1.0f / (d->rows[i].sigma * most->aslant[side][i]);
+    }
+}
+
+void sl_road_score(const struct sl_detector *d, const struct sl_prior *prior,
+                   const struct sl_road *road, enum sl_row_choice choice,
+                   struct sl_support *support)
+{
+    const struct sl_row_view *view = &d->views[choice];
+    struct quick_road q = quick(d, road);
+    struct crossings at;
+    memset(support, 0, sizeof *support);
+    cross_rows(d, &q, view, view->count, &at);
+    for (int side = 0; side < SL_SIDES; side++) {
+        int first = -1, last = -1;
+        for (int i = 0; i < view->count; i++) {
+            float t = at.t[side][i];
+            if (t > view->t_left[i] || t < view->t_right[i])
                 continue;
-            float limit = INLIER_SIGMAS * row->sigma * at[side].aslant;
-            float per_limit2 = 1.0f / (limit * limit);
+            const struct sl_row *row = &d->rows[view->row[i]];
             support->visible[side]++;
-            float chance = (float)row->count * 2 * limit / (t_left - t_right);
+            if (row->count == 0)
+                continue;
+            float limit = INLIER_SIGMAS * row->sigma * at.aslant[side][i];
+            float per_limit2 = 1.0f / (limit * limit);
+            float chance = (float)row->count * 2 * limit / (view->t_left[i] - view->t_right[i]);
             support->chance[side] += chance < 1 ? chance : 1;
             float best = 0, best_z2 = 0;
-            for (int k = 0; k < row->count; k++) {
-                const struct sl_candidate *c = &d->candidates[row->first + k];
-                float error = c->t - at[side].t - at[side].per_s * (c->s - s[side]);
+            for (int k = row->first; k < row->first + row->count; k++) {
+                const struct sl_candidate *c = &d->candidates[k];
+                float error = c->t - t - at.per_s[side][i] * (c->s - at.s[side][i]);
                 float z2 = error * error * per_limit2;
-                if (z2 >= 1)
-                    continue;
                 float value = c->quality * (1 - z2);
                 if (value > best) {
                     best = value;
@@ -361,17 +383,14 @@ void sl_road_score(const struct sl_detector *d, const struct sl_prior *prior,
             support->side[side] += best;
             support->inliers[side]++;
             support->squares[side] += best_z2 * INLIER_SIGMAS * INLIER_SIGMAS;
-            if (first[side] < 0)
-                first[side] = r;
-            last[side] = r;
+            if (first < 0)
+                first = i;
+            last = i;
         }
+        if (first >= 0 && support->visible[side] > 0)
+            support->span[side] = (float)(last - first + 1) / support->visible[side];
+        support->side[side] *= view->stride;
     }
-    for (int side = 0; side < SL_SIDES; side++)
-        if (first[side] >= 0 && support->visible[side] > 0)
-            support->span[side] = (float)(last[side] - first[side] + 1) / support->visible[side];
-    if (stride > 1)
-        for (int side = 0; side < SL_SIDES; side++)
-            support->side[side] *= (float)stride;
     support->cost = prior->price;
     for (int i = 0; i < SL_PARAMETERS; i++) {
         double off = road->p[i] - prior->mean[i];

@@ -17,7 +17,7 @@
 /* Answers come in blocks of so many columns. */
 #define SL_BLOCK 32
 
-_Static_assert(SL_BOX_MAX * SL_BRIGHTNESS_MAX <= UINT16_MAX, "sums of boxes fit 16 bits");
+_Static_assert(SL_BOX_MAX *SL_BRIGHTNESS_MAX <= UINT16_MAX, "sums of boxes fit 16 bits");
 
 struct sl_row_kernels {
     /* Brightness of the `width` pixels of a row. `luma` is the row in the first

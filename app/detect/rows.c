@@ -18,6 +18,9 @@
 
 #include "app/detect/detector.h"
 
+/* Rows looked at in pictures that have more than SL_ROWS_MAX of them. Small
+ * pictures need each they have. */
+#define ROWS_OF_MANY 56
 /* The flanks begin this share of the paint's width beside it, so that paint of
  * up to twice the expected width does not fill them. */
 #define FLANK_GAP 0.5
@@ -35,6 +38,8 @@
 /* What a cubic leaves of real roads, which change their curvature: grows with
  * the distance in lane widths, squared. */
 #define MODEL_SIGMA 0.00005
+/* Contrast that the unevenness of its row explains is none. */
+#define NOISE_SHARE 1.0f
 /* Rays must fall this steeply to be ground. */
 #define SLOPE_MIN 0.002
 
@@ -71,10 +76,9 @@ static void tabulate(struct sl_detector *d, struct sl_row *row, int v)
     double per_px = fmax(0.5 * (t0 - t1), 1e-9);
     ray_slopes(camera, middle, v, &s, &t);
     row->s = (float)s;
-    row->flat = true;
     for (int i = 0; i < SL_ROW_NODES; i++)
         if (fabsf(row->node_s[i] - row->s) > 0.005f * row->s)
-            row->flat = false;
+            d->flat = false;
     double marking_px = fmin(d->config.marking_width_m * s / h / per_px, d->width_px);
     row->halvings = 0;
     while (marking_px > SL_BOX_MAX) {
@@ -91,12 +95,48 @@ static void tabulate(struct sl_detector *d, struct sl_row *row, int v)
     row->count = 0;
 }
 
-void sl_rows_prepare(struct sl_detector *d)
+/* How s changes along a row: the parabola through the row's middle that fits its
+ * nodes best. */
+static void fit_bow(const struct sl_row *row, float *per_t, float *per_t2)
+{
+    double t2 = 0, t3 = 0, t4 = 0, st = 0, st2 = 0;
+    for (int i = 0; i < SL_ROW_NODES; i++) {
+        double t = row->node_t[i], ds = row->node_s[i] - row->s;
+        t2 += t * t;
+        t3 += t * t * t;
+        t4 += t * t * t * t;
+        st += ds * t;
+        st2 += ds * t * t;
+    }
+    double determinant = t2 * t4 - t3 * t3;
+    *per_t = *per_t2 = 0;
+    if (fabs(determinant) < 1e-12)
+        return;
+    *per_t = (float)((st * t4 - st2 * t3) / determinant);
+    *per_t2 = (float)((st2 * t2 - st * t3) / determinant);
+}
+
+static void choose_rows(struct sl_detector *d, enum sl_row_choice choice, int stride)
+{
+    struct sl_row_view *view = &d->views[choice];
+    view->count = 0;
+    view->stride = (float)stride;
+    for (int r = 0; r < d->row_count; r += stride) {
+        const struct sl_row *row = &d->rows[r];
+        int i = view->count++;
+        view->row[i] = (uint8_t)r;
+        view->s[i] = row->s;
+        view->t_left[i] = row->node_t[0];
+        view->t_right[i] = row->node_t[SL_ROW_NODES - 1];
+        fit_bow(row, &view->s_per_t[i], &view->s_per_t2[i]);
+    }
+}
+
+static void tabulate_rows(struct sl_detector *d)
 {
     double h = d->camera.c.height_m;
     double middle = 0.5 * (d->width_px - 1.0);
     int top = -1, bottom = -1;
-    d->row_count = 0;
     for (int v = 0; v < (int)d->height_px; v++) {
         double s, t;
         ray_slopes(&d->camera, middle, v, &s, &t);
@@ -112,12 +152,22 @@ void sl_rows_prepare(struct sl_detector *d)
     if (top < 0)
         return;
     int available = bottom - top + 1;
-    int count = available < SL_ROWS_MAX ? available : SL_ROWS_MAX;
+    int count = available <= SL_ROWS_MAX ? available : ROWS_OF_MANY;
     for (int i = 0; i < count; i++) {
         int v = count > 1 ? bottom - (int)((int64_t)i * (available - 1) / (count - 1)) : bottom;
         tabulate(d, &d->rows[i], v);
     }
     d->row_count = count;
+}
+
+void sl_rows_prepare(struct sl_detector *d)
+{
+    d->flat = true;
+    d->row_count = 0;
+    tabulate_rows(d);
+    choose_rows(d, SL_ROWS_ALL, 1);
+    choose_rows(d, SL_ROWS_HALF, 2);
+    choose_rows(d, SL_ROWS_THIRD, 3);
 }
 
 /* A row's brightness at full width; the buffer it lies in. */
@@ -151,6 +201,8 @@ static uint16_t *read_row(struct sl_detector *d, const struct sl_frame_info *inf
     }
     return line;
 }
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "columns are read four at a time");
 
 struct peak {
     int u; /* first column of the box */
@@ -237,20 +289,39 @@ static float edge_share(const struct scan *s, float edge, int direction, float w
     return share < 0 ? 0 : share > 1 ? 1 : share;
 }
 
+/* The first column from u on, of `count`, whose response reaches the threshold;
+ * `count` if none does. Four columns at a time: numbers below 2^15 reach it when
+ * adding 2^15 less the threshold reaches the uppermost bit. */
+static int next_above(const uint16_t *response, int u, int count, int threshold)
+{
+    const uint64_t each = UINT64_C(0x0001000100010001);
+    const uint64_t add = each * (uint64_t)(0x8000 - threshold);
+    for (; u < count; u += 4) {
+        uint64_t four;
+        memcpy(&four, response + u, sizeof four);
+        four = (four + add) & each << 15;
+        if (four != 0) {
+            u += __builtin_ctzll(four) / 16;
+            break;
+        }
+    }
+    return u < count ? u : count;
+}
+
 /* The strongest maxima of a response, from left to right. */
 static int find_peaks(const struct scan *s, const uint16_t *response, const uint16_t *tops,
                       int count, int threshold, struct peak peaks[SL_ROW_PEAKS])
 {
     int found = 0;
     for (int u = 0; u < count;) {
-        if (u % SL_BLOCK == 0 && tops[u / SL_BLOCK] < threshold) {
-            u += SL_BLOCK;
+        int block_end = (u / SL_BLOCK + 1) * SL_BLOCK;
+        if (tops[u / SL_BLOCK] < threshold) {
+            u = block_end;
             continue;
         }
-        if (response[u] < threshold) {
-            u++;
+        u = next_above(response, u, block_end, threshold);
+        if (u >= block_end || u >= count)
             continue;
-        }
         /* One maximum for each stretch above the threshold, cut at a box's width. */
         int best = u;
         while (u < count && response[u] >= threshold && u - best <= s->box) {
@@ -308,7 +379,6 @@ static void add_candidates(struct sl_detector *d, int index, const struct scan *
         c->u = (c->u + 0.5f) * columns - 0.5f;
         slopes_at(row, c->u, &c->s, &c->t);
         c->row = (int16_t)index;
-        c->chain = -1;
         d->candidate_count++;
         row->count++;
     }
@@ -324,8 +394,8 @@ static void extend(uint16_t *line, int width, int before, int behind)
 }
 
 /* Adds the row's markings. */
-static void scan_row(struct sl_detector *d, const struct sl_frame_info *info,
-                     const uint8_t *pixels, int index)
+static void scan_row(struct sl_detector *d, const struct sl_frame_info *info, const uint8_t *pixels,
+                     int index)
 {
     const struct sl_row *row = &d->rows[index];
     const struct sl_row_kernels *kernels = d->kernels;
@@ -364,7 +434,7 @@ static void scan_row(struct sl_detector *d, const struct sl_frame_info *info,
                         .boxes = boxes,
                         .noise = (float)rough / ((float)width * (float)m),
                         .sign = 1};
-    int threshold = (int)(d->config.min_contrast * m);
+    int threshold = (int)fmax(d->config.min_contrast * m, (double)(NOISE_SHARE * scan.noise) * m);
     struct peak peaks[SL_ROW_PEAKS];
     if (d->config.markings != SL_MARKINGS_DARK)
         add_candidates(d, index, &scan, peaks,

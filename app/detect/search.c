@@ -16,9 +16,8 @@
 #define CHAIN_SAMPLES  6    /* candidates of a chain that a hypothesis is fitted to */
 #define CHAINS_ALWAYS  4    /* chains tried however weak; the others only if not */
 #define CHAIN_SHARE    0.1f /* weaker than this beside the strongest */
-#define SEARCH_STRIDE  3    /* rows from one that votes on hypotheses to the next */
-#define FINALISTS      4
-#define ROUGH_STEPS    3
+#define FINALISTS      3
+#define ROUGH_STEPS    2
 #define FINE_STEPS     3
 #define GATE_FIRST     6.0 /* sigmas within which candidates have a say, at first */
 #define GATE_MIDDLE    3.5
@@ -82,7 +81,7 @@ static void consider(const struct sl_detector *d, const struct sl_prior *prior,
     if (!is_ego(d, road))
         return;
     struct sl_support support;
-    sl_road_score(d, prior, road, SEARCH_STRIDE, &support);
+    sl_road_score(d, prior, road, SL_ROWS_THIRD, &support);
     struct hypothesis h = {*road, prior, support.score};
     int place = *count;
     for (int i = 0; i < *count; i++) {
@@ -215,11 +214,11 @@ void sl_search(const struct sl_detector *d, int kind, struct sl_found *found)
     int leader = -1;
     for (int i = 0; i < count; i++) {
         struct sl_support support;
-        if (!sl_road_refine(d, &d->priors[kind], d->row_count, ROUGH_STEPS, 2, GATE_FIRST,
+        if (!sl_road_refine(d, &d->priors[kind], SL_ROWS_HALF, SL_ROWS_MAX, ROUGH_STEPS, GATE_FIRST,
                             GATE_MIDDLE, &best[i].road) ||
             !is_ego(d, &best[i].road))
             continue;
-        sl_road_score(d, &d->priors[kind], &best[i].road, 1, &support);
+        sl_road_score(d, &d->priors[kind], &best[i].road, SL_ROWS_ALL, &support);
         best[i].score = support.score;
         if (leader < 0 || best[i].score > best[leader].score)
             leader = i;
@@ -228,11 +227,11 @@ void sl_search(const struct sl_detector *d, int kind, struct sl_found *found)
         return;
     struct sl_road road = best[leader].road;
     struct sl_support support;
-    if (!sl_road_refine(d, &d->priors[kind], d->row_count, FINE_STEPS, 1, GATE_MIDDLE, SL_GATE_LAST,
-                        &road) ||
+    if (!sl_road_refine(d, &d->priors[kind], SL_ROWS_ALL, SL_ROWS_MAX, FINE_STEPS, GATE_MIDDLE,
+                        SL_GATE_LAST, &road) ||
         !is_ego(d, &road))
         return;
-    sl_road_score(d, &d->priors[kind], &road, 1, &support);
+    sl_road_score(d, &d->priors[kind], &road, SL_ROWS_ALL, &support);
     if (support.score > found->score) {
         found->score = support.score;
         found->support = support;
