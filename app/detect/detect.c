@@ -183,7 +183,8 @@ int sl_detector_run(struct sl_detector *d, const struct sl_frame_info *info, con
     }
     sl_result_fit_near(d);
     sl_follow(d);
-    sl_result_fill(d, &support, seen, out);
+    sl_evidence(d, &found);
+    sl_result_fill(d, seen, out);
     if (d->config.track) {
         d->tracking = true;
         d->unseen = 0;

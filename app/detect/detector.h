@@ -9,6 +9,7 @@
  *   road.c   the road model, its fit to candidates and its score
  *   search.c hypotheses, and the choice among them
  *   follow.c how the paint departs from the road that was found
+ *   confidence.c how likely all this is right
  *   result.c what follows from both: pose, lines, confidence
  *   detect.c the calls that users make, and memory over frames
  *
@@ -118,6 +119,16 @@ struct sl_row_work {
     uint16_t tops[SL_ROW_COLUMNS / SL_BLOCK], pits[SL_ROW_COLUMNS / SL_BLOCK];
 };
 
+/* What speaks for a lane, as numbers about 0..1: what confidence comes from. */
+enum {
+    SL_EVIDENCE_FILLED,   /* share of visible rows with paint, of the boundary with less */
+    SL_EVIDENCE_SPREAD,   /* mean square of sigmas by which the paint misses the lines */
+    SL_EVIDENCE_STRANGE,  /* the road's departure from what roads are like */
+    SL_EVIDENCE_STRENGTH, /* score for each row */
+    SL_EVIDENCE_WIDTH,    /* tolerances by which the lane's width is not as expected */
+    SL_EVIDENCE_COUNT
+};
+
 struct sl_detector {
     struct sl_detect_config config;
     struct sl_camera_model camera; /* at the present picture size */
@@ -141,6 +152,8 @@ struct sl_detector {
     struct sl_road road;
     struct sl_road near; /* the same, fitted to the nearer half alone: the pose comes from it */
     double near_end_m;   /* up to where `near` is good, ahead of the lens */
+    double covariance[SL_PARAMETERS][SL_PARAMETERS]; /* of `near` */
+    float evidence[SL_EVIDENCE_COUNT], side_evidence[SL_SIDES][SL_EVIDENCE_COUNT];
 
     float left_over[SL_SIDES][SL_ROWS_MAX]; /* t by which drawn boundaries depart from the roads */
 
@@ -182,6 +195,16 @@ bool sl_road_fit(const struct sl_detector *d, const struct sl_prior *prior,
 bool sl_road_refine(const struct sl_detector *d, const struct sl_prior *prior,
                     enum sl_row_choice choice, int rows, int steps, double gate, double gate_end,
                     struct sl_road *road);
+
+/* road.c: how uncertain a road is that was fitted to the first `rows` rows, by
+ * the inverse of the normal equations: as if no row's error told another's. */
+bool sl_road_covariance(const struct sl_detector *d, const struct sl_prior *prior, int rows,
+                        const struct sl_road *road,
+                        double covariance[SL_PARAMETERS][SL_PARAMETERS]);
+
+/* road.c: how far a road departs from what the prior expects, in halves of
+ * squared sigmas; its price is not in it. */
+double sl_road_cost(const struct sl_prior *prior, const struct sl_road *road);
 
 /* road.c: how much of the picture speaks for this road, by the chosen rows;
  * sides are scaled to all rows, counts are not. */
@@ -227,7 +250,14 @@ void sl_result_seen(const struct sl_support *support, int rows, bool seen[SL_SID
 void sl_result_fit_near(struct sl_detector *d);
 
 /* result.c: fills in everything but identity and times. */
-void sl_result_fill(const struct sl_detector *d, const struct sl_support *support,
-                    const bool seen[SL_SIDES], struct sl_detection *out);
+void sl_result_fill(const struct sl_detector *d, const bool seen[SL_SIDES],
+                    struct sl_detection *out);
+
+/* confidence.c: fills in d->evidence. */
+void sl_evidence(struct sl_detector *d, const struct sl_found *found);
+
+/* confidence.c: the chance, 0..1, that both boundaries are right, or that one is. */
+float sl_confidence(const struct sl_detector *d);
+float sl_side_confidence(const struct sl_detector *d, int side);
 
 #endif

@@ -4,18 +4,29 @@
 
 #include "app/detect/detector.h"
 
-/* The near part that gives the pose, in lane widths. */
+/* The near part that gives the pose, in lane widths; less of a road that turns
+ * by more than so much over it, rad: bends seldom stay the same for long. */
 #define NEAR_WIDTHS     3.5
+#define NEAR_WIDTHS_MIN 1.8
+#define NEAR_TURN       0.8
+#define ORDINARY        3.0 /* cost up to which a road is not a tight bend */
 #define NEAR_STEPS      4
 #define NEAR_GATE_FIRST 8.0
 
-#define ONE_LINE_SHARE 0.7f  /* one boundary is often right where the other is not */
-#define STRANGE        0.06f /* confidence lost for each unit of a road's cost, up to so many */
-#define STRANGEST      6.0f
+/* Neighbouring rows err alike, by uneven paint and by what a cubic leaves over:
+ * by so much their number overstates what is known (tests/bench/detect_truth). */
+#define INFLATION 1.5
 
 /* Roads bend differently near and far, which one cubic follows only so well,
  * and what is far weighs much in its choice. The pose is that of the near part:
  * fitted again to it alone, starting from the whole. */
+static double near_end(const struct sl_detector *d)
+{
+    const double w = d->config.lane_width_m;
+    const double bend = fabs(d->road.p[SL_C2]) + fabs(d->road.p[SL_C3]) * w;
+    return fmax(NEAR_WIDTHS_MIN * w, fmin(NEAR_WIDTHS * w, NEAR_TURN / fmax(bend, 1e-9)));
+}
+
 void sl_result_fit_near(struct sl_detector *d)
 {
     const double w = d->config.lane_width_m;
@@ -25,7 +36,7 @@ void sl_result_fit_near(struct sl_detector *d)
     };
     struct sl_prior prior;
     sl_prior_set(&prior, d->road.p, sigma, 0);
-    d->near_end_m = NEAR_WIDTHS * w;
+    d->near_end_m = near_end(d);
     int rows = 0;
     while (rows < d->row_count && d->camera.c.height_m < d->rows[rows].s * d->near_end_m)
         rows++;
@@ -33,6 +44,13 @@ void sl_result_fit_near(struct sl_detector *d)
     if (!sl_road_refine(d, &prior, SL_ROWS_ALL, rows, NEAR_STEPS, NEAR_GATE_FIRST, SL_GATE_LAST,
                         &d->near))
         d->near = d->road;
+    /* What is known before the picture is what roads of this kind are like, not
+     * what the whole fit has just taken from the same picture. */
+    const struct sl_prior *road = &d->priors[SL_PRIOR_ROAD];
+    const struct sl_prior *kind =
+        sl_road_cost(road, &d->near) < ORDINARY ? road : &d->priors[SL_PRIOR_TIGHT];
+    if (!sl_road_covariance(d, kind, rows, &d->near, d->covariance))
+        memset(d->covariance, 0, sizeof d->covariance);
     /* Drawn as one: the far part is seen with the same pitch. */
     d->near.p[SL_PITCH] = d->road.p[SL_PITCH];
 }
@@ -186,35 +204,36 @@ static void fill_line(const struct sl_detector *d, const struct sl_camera_model 
     }
 }
 
-static float side_confidence(const struct sl_support *s, int side)
+/* How uncertain the pose is: offset, heading, curvature and its rate at the rear
+ * axle are linear in the road's parameters, for lanes that run nearly ahead. */
+static void fill_covariance(const struct sl_detector *d, struct sl_detection *out)
 {
-    if (s->inliers[side] < 1)
-        return 0;
-    float filled = s->inliers[side] / fmaxf(s->visible[side], 1.0f);
-    float spread = s->squares[side] / s->inliers[side];
-    float x = 4.0f * filled + 2.0f * s->span[side] - 0.5f * spread - 1.2f;
-    return 1.0f / (1.0f + expf(-x));
+    const double b = -d->camera.c.forward_m;
+    const double pose[4][4] = {
+        {-1, -b, -b * b / 2, -b * b * b / 6}, {0, -1, -b, -b * b / 2}, {0, 0, 1, b}, {0, 0, 0, 1}};
+    double half[4][4] = {0};
+    for (int i = 0; i < 4; i++)
+        for (int k = 0; k < 4; k++)
+            for (int n = 0; n < 4; n++)
+                half[i][k] += pose[i][n] * d->covariance[n][k];
+    for (int i = 0; i < 4; i++)
+        for (int k = 0; k <= i; k++) {
+            double sum = 0;
+            for (int n = 0; n < 4; n++)
+                sum += half[i][n] * pose[k][n];
+            out->covariance[i][k] = out->covariance[k][i] = (float)(INFLATION * sum);
+        }
+    out->lane_width_sd_m = (float)sqrt(INFLATION * d->covariance[SL_WIDTH][SL_WIDTH]);
+    out->camera_pitch_rad = (float)d->road.p[SL_PITCH];
 }
 
-void sl_result_fill(const struct sl_detector *d, const struct sl_support *support,
-                    const bool seen[SL_SIDES], struct sl_detection *out)
+void sl_result_fill(const struct sl_detector *d, const bool seen[SL_SIDES],
+                    struct sl_detection *out)
 {
     const struct sl_road *road = &d->near;
-    float side[SL_SIDES];
-    for (int k = 0; k < SL_SIDES; k++)
-        side[k] = side_confidence(support, k);
-    /* The stranger the road, the likelier that it is none. */
-    const float plain = expf(-STRANGE * fminf((float)support->cost, STRANGEST));
-    if (seen[0] && seen[1]) {
-        out->state = SL_LANE_TWO_LINES;
-        out->confidence = fminf(side[0], side[1]) * plain;
-    } else {
-        out->state = SL_LANE_ONE_LINE;
-        out->confidence = ONE_LINE_SHARE * (seen[0] ? side[0] : side[1]) * plain;
-        for (int k = 0; k < SL_SIDES; k++)
-            if (!seen[k])
-                side[k] = out->confidence;
-    }
+    out->state = seen[0] && seen[1] ? SL_LANE_TWO_LINES : SL_LANE_ONE_LINE;
+    out->confidence = sl_confidence(d);
+    fill_covariance(d, out);
     double slope;
     double back = -d->camera.c.forward_m;
     double y = sl_road_centre(road, back, &slope) + d->camera.c.left_m;
@@ -226,6 +245,6 @@ void sl_result_fill(const struct sl_detector *d, const struct sl_support *suppor
     out->curvature_rate_1pm2 = (float)road->p[SL_C3];
     out->lane_width_m = (float)road->p[SL_WIDTH];
     struct sl_camera_model m = pitched_camera(d);
-    fill_line(d, &m, 0, seen[0], side[0], &out->left);
-    fill_line(d, &m, 1, seen[1], side[1], &out->right);
+    fill_line(d, &m, 0, seen[0], sl_side_confidence(d, 0), &out->left);
+    fill_line(d, &m, 1, seen[1], sl_side_confidence(d, 1), &out->right);
 }

@@ -281,41 +281,66 @@ static float pull_of_row(const struct sl_detector *d, const struct sl_row *row, 
     return weight;
 }
 
+/* What all candidates within `gate` sigmas say of the road. */
+static void sum_rows(const struct sl_detector *d, const struct sl_road *road,
+                     enum sl_row_choice choice, int rows, float gate, struct sums *sums)
+{
+    const struct sl_row_view *view = &d->views[choice];
+    struct quick_road q = quick(d, road);
+    struct crossings at;
+    rows = rows < view->count ? rows : view->count;
+    *sums = (struct sums){0};
+    cross_rows(d, &q, view, rows, &at);
+    for (int side = 0; side < SL_SIDES; side++) {
+        for (int i = 0; i < rows; i++) {
+            const struct sl_row *row = &d->rows[view->row[i]];
+            float sigma = row->sigma * at.aslant[side][i];
+            float j[COLUMNS] = {0};
+            float weight = pull_of_row(d, row, at.t[side][i], at.s[side][i], at.per_s[side][i],
+                                       gate * sigma, &j[ERROR]);
+            if (weight <= 0)
+                continue;
+            /* All of the row's candidates share its derivatives. */
+            const struct crossing c = {.t = at.t[side][i],
+                                       .per_s = at.per_s[side][i],
+                                       .x = at.x[side][i],
+                                       .slope = at.slope[side][i],
+                                       .slant = at.slant[side][i]};
+            derivatives(&q, &c, at.s[side][i], SIDE_SIGN[side], j);
+            add(sums, j, weight / (sigma * sigma));
+        }
+    }
+}
+
 bool sl_road_refine(const struct sl_detector *d, const struct sl_prior *prior,
                     enum sl_row_choice choice, int rows, int steps, double gate, double gate_end,
                     struct sl_road *road)
 {
-    const struct sl_row_view *view = &d->views[choice];
-    struct crossings at;
-    rows = rows < view->count ? rows : view->count;
     for (int n = 0; n < steps; n++) {
-        float g = (float)(steps > 1 ? gate + (gate_end - gate) * n / (steps - 1) : gate_end);
-        struct quick_road q = quick(d, road);
-        struct sums sums = {0};
-        cross_rows(d, &q, view, rows, &at);
-        for (int side = 0; side < SL_SIDES; side++) {
-            for (int i = 0; i < rows; i++) {
-                const struct sl_row *row = &d->rows[view->row[i]];
-                float sigma = row->sigma * at.aslant[side][i];
-                float j[COLUMNS] = {0};
-                float weight = pull_of_row(d, row, at.t[side][i], at.s[side][i], at.per_s[side][i],
-                                           g * sigma, &j[ERROR]);
-                if (weight <= 0)
-                    continue;
-                /* All of the row's candidates share its derivatives. */
-                const struct crossing c = {.t = at.t[side][i],
-                                           .per_s = at.per_s[side][i],
-                                           .x = at.x[side][i],
-                                           .slope = at.slope[side][i],
-                                           .slant = at.slant[side][i]};
-                derivatives(&q, &c, at.s[side][i], SIDE_SIGN[side], j);
-                add(&sums, j, weight / (sigma * sigma));
-            }
-        }
+        double g = steps > 1 ? gate + (gate_end - gate) * n / (steps - 1) : gate_end;
+        struct sums sums;
         struct equations e;
+        sum_rows(d, road, choice, rows, (float)g, &sums);
         set_up(&e, &sums, prior, road);
         if (!step(&e, road))
             return false;
+    }
+    return true;
+}
+
+bool sl_road_covariance(const struct sl_detector *d, const struct sl_prior *prior, int rows,
+                        const struct sl_road *road, double covariance[SL_PARAMETERS][SL_PARAMETERS])
+{
+    struct sums sums;
+    struct equations e;
+    sum_rows(d, road, SL_ROWS_ALL, rows, SL_GATE_LAST, &sums);
+    set_up(&e, &sums, prior, road);
+    if (!decompose(e.a))
+        return false;
+    for (int i = 0; i < SL_PARAMETERS; i++) {
+        double unit[SL_PARAMETERS] = {0};
+        unit[i] = 1;
+        substitute((const double(*)[SL_PARAMETERS])e.a, unit, covariance[i]);
     }
     return true;
 }
@@ -342,6 +367,16 @@ void sl_road_drawn(const struct sl_detector *d, int side, struct sl_drawn_row ro
         rows[i].per_s = most->per_s[side][i];
         rows[i].per_sigma = 1.0f / (d->rows[i].sigma * most->aslant[side][i]);
     }
+}
+
+double sl_road_cost(const struct sl_prior *prior, const struct sl_road *road)
+{
+    double cost = 0;
+    for (int i = 0; i < SL_PARAMETERS; i++) {
+        double off = road->p[i] - prior->mean[i];
+        cost += 0.5 * prior->weight[i] * off * off;
+    }
+    return cost;
 }
 
 void sl_road_score(const struct sl_detector *d, const struct sl_prior *prior,
@@ -391,10 +426,6 @@ void sl_road_score(const struct sl_detector *d, const struct sl_prior *prior,
             support->span[side] = (float)(last - first + 1) / support->visible[side];
         support->side[side] *= view->stride;
     }
-    support->cost = prior->price;
-    for (int i = 0; i < SL_PARAMETERS; i++) {
-        double off = road->p[i] - prior->mean[i];
-        support->cost += 0.5 * prior->weight[i] * off * off;
-    }
+    support->cost = prior->price + sl_road_cost(prior, road);
     support->score = support->side[0] + support->side[1] - support->cost;
 }

@@ -1,0 +1,505 @@
+/* The detector against the truth: how far off it is, whether its confidence and
+ * its covariance mean what they say.
+ *
+ *     detect_truth [--frames N] [--roads DIR] [--features FILE] [--help]
+ *
+ * Frames come from the simulator: every track, light and wear, in short drives
+ * from random places, weaving. Each frame is looked at by itself and with those
+ * before it. A lane counts as right when both boundaries are, over the next
+ * four lane widths, within a tenth of the lane's width or 3 % of the distance. */
+#include <getopt.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cjson/cJSON.h>
+
+#include "app/config/convert.h"
+#include "app/config/settings.h"
+#include "app/detect/detector.h"
+#include "app/programs/detect_calibration.h"
+#include "hal/camera/image.h"
+#include "rt/cli.h"
+#include "tools/sim/world.h"
+
+#define DRIVE_FRAMES 8
+#define EXPOSURES    4    /* pictures that exposure control gets to settle */
+#define STEP_WIDTHS  0.05 /* lane widths driven from frame to frame */
+#define AHEAD_WIDTHS 4
+#define RIGHT_WIDTH  0.10
+#define RIGHT_AHEAD  0.03
+#define SURE         0.9f
+#define BINS         6
+
+enum { STILL, TRACKED, MODES };
+static const char *const MODE_NAMES[MODES] = {"still", "tracked"};
+static const float BIN_ENDS[BINS] = {0.3f, 0.5f, 0.7f, 0.8f, SURE, 1.01f};
+
+struct errors {
+    double *offset_m, *heading_rad;
+    int count, frames, lost, right, sure, sure_and_wrong;
+    double nees_offset, nees_heading; /* sums of squared errors over variances */
+};
+
+struct reliability {
+    int count[BINS], right[BINS];
+    double confidence[BINS];
+    int frames, sure_and_wrong;
+};
+
+static struct reliability reliability[MODES], roads_reliability;
+static struct sl_detector *detectors[MODES];
+static uint8_t *pixels;
+static size_t pixels_size;
+static FILE *features;
+static uint64_t seed = 1;
+
+static double random_between(double low, double high)
+{
+    seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return low + (high - low) * (double)(seed >> 11) / (double)(UINT64_C(1) << 53);
+}
+
+static void give_up(const char *text)
+{
+    fprintf(stderr, "detect_truth: %s\n", text);
+    exit(SL_EXIT_FAILED);
+}
+
+static int ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double quantile(double *values, int count, double part)
+{
+    if (count == 0)
+        return NAN;
+    qsort(values, (size_t)count, sizeof *values, ascending);
+    return values[(int)((count - 1) * part)];
+}
+
+/* ---- one answer ---- */
+
+static void write_features(const char *set, const char *mode, const struct sl_detector *d,
+                           const struct sl_detection *found, const bool right[SL_SIDES])
+{
+    if (features == NULL || found->state == SL_LANE_LOST)
+        return;
+    fprintf(features, "{\"set\":\"%s\",\"mode\":\"%s\",\"right\":[%d,%d],\"both\":[", set, mode,
+            right[0], right[1]);
+    for (int i = 0; i < SL_EVIDENCE_COUNT; i++)
+        fprintf(features, "%s%.6g", i ? "," : "", (double)d->evidence[i]);
+    for (int side = 0; side < SL_SIDES; side++) {
+        fprintf(features, "],\"%s\":[", side ? "r" : "l");
+        for (int i = 0; i < SL_EVIDENCE_COUNT; i++)
+            fprintf(features, "%s%.6g", i ? "," : "", (double)d->side_evidence[side][i]);
+    }
+    fprintf(features, "]}\n");
+}
+
+static void count_answer(struct reliability *r, const struct sl_detection *found, bool right)
+{
+    r->frames++;
+    if (found->state == SL_LANE_LOST)
+        return;
+    int bin = 0;
+    while (found->confidence >= BIN_ENDS[bin])
+        bin++;
+    r->count[bin]++;
+    r->right[bin] += right;
+    r->confidence[bin] += (double)found->confidence;
+    r->sure_and_wrong += found->confidence >= SURE && !right;
+}
+
+static void print_reliability(const char *title, const struct reliability *r)
+{
+    printf("\n%s: %d frames\n  %-12s %8s %12s %8s\n", title, r->frames, "confidence", "frames",
+           "mean", "right");
+    for (int i = 0; i < BINS; i++)
+        if (r->count[i] > 0)
+            printf("  %.1f to %-5.1f %8d %10.1f %% %6.1f %%\n", i ? (double)BIN_ENDS[i - 1] : 0.0,
+                   fmin((double)BIN_ENDS[i], 1), r->count[i], 100 * r->confidence[i] / r->count[i],
+                   100.0 * r->right[i] / r->count[i]);
+    printf("  sure (at least %.1f) and wrong: %.2f %% of all frames\n", (double)SURE,
+           100.0 * r->sure_and_wrong / r->frames);
+}
+
+/* ---- simulated frames ---- */
+
+static double boundary_at(const struct sl_lane_line *line, double x)
+{
+    return (double)line->poly[0] +
+           x * ((double)line->poly[1] + x * ((double)line->poly[2] + x * (double)line->poly[3]));
+}
+
+/* Both boundaries against the track's, at even steps ahead of the camera. */
+static void judge(const struct sl_track *track, const struct sl_track_pose *here, double offset_m,
+                  double heading_rad, double lane_m, const struct sl_detection *found,
+                  bool right[SL_SIDES])
+{
+    const struct sl_lane_line *lines[SL_SIDES] = {&found->left, &found->right};
+    double yaw = here->heading_rad + heading_rad;
+    double x0 = here->x_m - offset_m * sin(here->heading_rad);
+    double y0 = here->y_m + offset_m * cos(here->heading_rad);
+    right[0] = right[1] = true;
+    for (int n = 2; n <= 2 * AHEAD_WIDTHS; n++) {
+        struct sl_track_pose there;
+        sl_track_pose_at(track, here->s_m + 0.5 * n * lane_m, &there);
+        for (int side = 0; side < SL_SIDES; side++) {
+            double half = side == 0 ? 0.5 * lane_m : -0.5 * lane_m;
+            double dx = there.x_m - half * sin(there.heading_rad) - x0;
+            double dy = there.y_m + half * cos(there.heading_rad) - y0;
+            double x = dx * cos(yaw) + dy * sin(yaw), y = dy * cos(yaw) - dx * sin(yaw);
+            if (x < (double)lines[side]->x_min_m || x > (double)lines[side]->x_max_m)
+                continue;
+            /* Across the boundary, not along the vehicle's y. */
+            double across = cos(there.heading_rad - yaw);
+            double off = fabs((boundary_at(lines[side], x) - y) * across);
+            if (!(off <= RIGHT_WIDTH * lane_m + RIGHT_AHEAD * x))
+                right[side] = false;
+        }
+    }
+}
+
+struct condition {
+    const char *track;
+    enum sl_sim_light light;
+    double wear;
+    bool small; /* the lab's car and camera */
+};
+
+static void open_condition(const struct condition *c, struct sl_sim **sim,
+                           struct sl_detect_config *config)
+{
+    static struct sl_settings settings;
+    struct sl_sim_config sim_config;
+    struct sl_error err = {0};
+    char path[1024];
+    snprintf(path, sizeof path, SL_SOURCE_DIR "/board/sim/%s.ini", c->small ? "lab" : "skylane");
+    sl_settings_defaults(&settings);
+    if (sl_settings_read(&settings, path, &err) != 0)
+        give_up(err.text);
+    sl_settings_detect(&settings, config);
+    snprintf(path, sizeof path, SL_SOURCE_DIR "/tools/sim/tracks/%s.ini", c->track);
+    sl_sim_config_default(&sim_config);
+    sim_config.track_path = path;
+    sim_config.light = c->light;
+    sim_config.wear = c->wear;
+    sim_config.seed = 7;
+    sim_config.camera = config->camera;
+    if (sl_sim_create(sim, &sim_config, &err) != 0)
+        give_up(err.text);
+    for (int mode = 0; mode < MODES; mode++) {
+        config->track = mode == TRACKED;
+        if (sl_detector_init(detectors[mode], config, &err) != 0)
+            give_up(err.text);
+    }
+}
+
+static void look(struct sl_sim *sim, const struct sl_track_pose *pose, double offset_m,
+                 double heading_rad, struct sl_detection found[MODES])
+{
+    struct sl_sim_exposure exposure;
+    struct sl_frame_info info = {0};
+    sl_sim_expose(sim, &exposure);
+    exposure.x_m = pose->x_m - offset_m * sin(pose->heading_rad);
+    exposure.y_m = pose->y_m + offset_m * cos(pose->heading_rad);
+    exposure.yaw_rad = pose->heading_rad + heading_rad;
+    if (sl_sim_render(sim, &exposure, pixels, pixels_size, &info) != 0)
+        give_up("a frame could not be drawn");
+    for (int mode = 0; mode < MODES; mode++)
+        sl_detector_run(detectors[mode], &info, pixels, &found[mode]);
+}
+
+static void add_errors(struct errors *e, const struct sl_detection *d, double offset_m,
+                       double heading_rad, bool right)
+{
+    e->frames++;
+    if (d->state == SL_LANE_LOST) {
+        e->lost++;
+        return;
+    }
+    double offset = (double)d->lateral_offset_m - offset_m;
+    double heading = (double)d->heading_error_rad - heading_rad;
+    e->offset_m[e->count] = fabs(offset);
+    e->heading_rad[e->count++] = fabs(heading);
+    e->right += right;
+    if (right) { /* what is about another lane is not about this one's errors */
+        e->nees_offset += offset * offset / (double)d->covariance[0][0];
+        e->nees_heading += heading * heading / (double)d->covariance[1][1];
+    }
+}
+
+static void measure(const struct condition *c, int drives, struct errors errors[MODES])
+{
+    struct sl_sim *sim;
+    struct sl_detect_config config;
+    open_condition(c, &sim, &config);
+    const struct sl_track *track = sl_sim_track(sim);
+    const double lane_m = sl_track_lane_width_m(track), length_m = sl_track_length_m(track);
+    char set[64];
+    snprintf(set, sizeof set, "%s/%s/%.1f", c->track, sl_sim_light_name(c->light), c->wear);
+    for (int drive = 0; drive < drives; drive++) {
+        double start_m = random_between(0, length_m), phase = random_between(0, 6.28);
+        double middle = random_between(-0.1, 0.1) * lane_m, swing = random_between(0, 0.1) * lane_m;
+        sl_detector_reset(detectors[TRACKED]);
+        for (int i = drive == 0 ? -EXPOSURES : 0; i < DRIVE_FRAMES; i++) {
+            double driven_m = i > 0 ? i * STEP_WIDTHS * lane_m : 0;
+            double wave = 0.3 / lane_m * driven_m + phase;
+            double offset_m = middle + swing * sin(wave);
+            double heading_rad = swing * 0.3 / lane_m * cos(wave);
+            struct sl_track_pose pose;
+            struct sl_detection found[MODES];
+            sl_track_pose_at(track, start_m + driven_m, &pose);
+            look(sim, &pose, offset_m, heading_rad, found);
+            if (i < 0)
+                continue;
+            for (int mode = 0; mode < MODES; mode++) {
+                bool right[SL_SIDES];
+                judge(track, &pose, offset_m, heading_rad, lane_m, &found[mode], right);
+                count_answer(&reliability[mode], &found[mode], right[0] && right[1]);
+                add_errors(&errors[mode], &found[mode], offset_m, heading_rad,
+                           right[0] && right[1]);
+                write_features(set, MODE_NAMES[mode], detectors[mode], &found[mode], right);
+            }
+        }
+    }
+    sl_sim_destroy(sim);
+}
+
+/* Off the road, where every lane is wrong. */
+static int measure_nothing(enum sl_sim_light light, int frames)
+{
+    const struct condition c = {"oval", light, 0, false};
+    struct sl_sim *sim;
+    struct sl_detect_config config;
+    struct sl_detection found[MODES];
+    double min_m[2], max_m[2];
+    char set[64];
+    int lost = 0;
+    open_condition(&c, &sim, &config);
+    sl_track_bounds(sl_sim_track(sim), min_m, max_m);
+    snprintf(set, sizeof set, "none/%s", sl_sim_light_name(light));
+    for (int i = -EXPOSURES; i < frames; i++) {
+        struct sl_track_pose pose = {.x_m = max_m[0] + random_between(40, 400),
+                                     .y_m = max_m[1] + random_between(40, 400),
+                                     .heading_rad = random_between(-0.6, 2.2)};
+        sl_detector_reset(detectors[TRACKED]);
+        look(sim, &pose, 0, 0, found);
+        if (i < 0)
+            continue;
+        const bool wrong[SL_SIDES] = {false, false};
+        for (int mode = 0; mode < MODES; mode++)
+            count_answer(&reliability[mode], &found[mode], false);
+        write_features(set, MODE_NAMES[STILL], detectors[STILL], &found[STILL], wrong);
+        lost += found[STILL].state == SL_LANE_LOST;
+    }
+    sl_sim_destroy(sim);
+    return lost;
+}
+
+static void print_errors(const char *name, const char *light, double wear, const char *mode,
+                         struct errors *e)
+{
+    printf("%-6s %-6s %4.1f %-8s %6.1f %6.1f %8.2f %8.2f %7.1f %7.2f %7.2f %6.1f\n", name, light,
+           wear, mode, 100 * quantile(e->offset_m, e->count, 0.5),
+           100 * quantile(e->offset_m, e->count, 0.95),
+           quantile(e->heading_rad, e->count, 0.5) * 180 / M_PI,
+           quantile(e->heading_rad, e->count, 0.95) * 180 / M_PI, 100.0 * e->right / e->frames,
+           e->nees_offset / e->right, e->nees_heading / e->right, 100.0 * e->lost / e->frames);
+    fflush(stdout);
+}
+
+static void simulated(int frames)
+{
+    static const char *const tracks[] = {"oval", "city", "nasty", "lab"};
+    static const double wears[] = {0, 0.2};
+    enum { TRACKS = 4, WEARS = 2, CONDITIONS = TRACKS * WEARS * SL_SIM_LIGHT_COUNT };
+    int drives = (frames + CONDITIONS * DRIVE_FRAMES - 1) / (CONDITIONS * DRIVE_FRAMES);
+    printf("%-6s %-6s %4s %-8s %13s %17s %7s %15s %6s\n%-26s %6s %6s %8s %8s %7s %7s %7s %6s\n",
+           "track", "light", "wear", "frames", "offset cm", "heading deg", "right",
+           "error2/variance", "lost", "", "p50", "p95", "p50", "p95", "%", "offset", "heading",
+           "%");
+    for (int t = 0; t < TRACKS; t++)
+        for (int light = 0; light < SL_SIM_LIGHT_COUNT; light++)
+            for (int w = 0; w < WEARS; w++) {
+                const struct condition c = {tracks[t], (enum sl_sim_light)light, wears[w],
+                                            strcmp(tracks[t], "lab") == 0};
+                struct errors errors[MODES] = {0};
+                size_t room = (size_t)drives * DRIVE_FRAMES * sizeof(double);
+                for (int mode = 0; mode < MODES; mode++) {
+                    errors[mode].offset_m = malloc(room);
+                    errors[mode].heading_rad = malloc(room);
+                    if (errors[mode].offset_m == NULL || errors[mode].heading_rad == NULL)
+                        give_up("no memory");
+                }
+                measure(&c, drives, errors);
+                for (int mode = 0; mode < MODES; mode++) {
+                    print_errors(c.track, sl_sim_light_name(c.light), c.wear, MODE_NAMES[mode],
+                                 &errors[mode]);
+                    free(errors[mode].offset_m);
+                    free(errors[mode].heading_rad);
+                }
+            }
+    int nowhere = frames / 20 / SL_SIM_LIGHT_COUNT, lost = 0;
+    for (int light = 0; light < SL_SIM_LIGHT_COUNT; light++)
+        lost += measure_nothing((enum sl_sim_light)light, nowhere);
+    printf("off the road: no lane in %d of %d frames\n", lost, nowhere * SL_SIM_LIGHT_COUNT);
+    for (int mode = 0; mode < MODES; mode++)
+        print_reliability(mode == STILL ? "simulated, each frame by itself"
+                                        : "simulated, with the frames before",
+                          &reliability[mode]);
+}
+
+/* ---- labelled footage ---- */
+
+static char *read_text(const char *path, size_t *size)
+{
+    FILE *f = fopen(path, "rb");
+    char *text = malloc((size_t)8 << 20);
+    if (f == NULL || text == NULL)
+        give_up("the roads' files cannot be read; --roads names their folder");
+    *size = fread(text, 1, ((size_t)8 << 20) - 1, f);
+    text[*size] = 0;
+    fclose(f);
+    return text;
+}
+
+/* TuSimple's: 20 px of 1280 along the row, more where the lane is aslant. */
+static bool lane_is_right(const struct sl_detector *d, int side, const cJSON *rows,
+                          const cJSON *lane, double width_px)
+{
+    double n = 0, mv = 0, mu = 0, vv = 0, uv = 0;
+    int count = cJSON_GetArraySize(rows);
+    for (int pass = 0; pass < 2; pass++)
+        for (int i = 0; i < count; i++) {
+            double v = cJSON_GetArrayItem(rows, i)->valuedouble;
+            double u = cJSON_GetArrayItem(lane, i)->valuedouble;
+            if (u < 0)
+                continue;
+            if (pass == 0) {
+                n++;
+                mv += v;
+                mu += u;
+            } else {
+                vv += (v - mv / n) * (v - mv / n);
+                uv += (v - mv / n) * (u - mu / n);
+            }
+        }
+    if (n == 0)
+        return true;
+    double slope = vv > 0 ? uv / vv : 0;
+    double limit = 20 * width_px / 1280 * sqrt(1 + slope * slope);
+    int right = 0;
+    for (int i = 0; i < count; i++) {
+        double label = cJSON_GetArrayItem(lane, i)->valuedouble, u;
+        if (label >= 0 && sl_detector_column(d, side, cJSON_GetArrayItem(rows, i)->valuedouble, &u))
+            right += fabs(u - label) < limit;
+    }
+    return right >= 0.85 * n;
+}
+
+static void labelled_roads(const char *folder)
+{
+    char path[2048];
+    struct sl_clip_calibrations *calibrations;
+    struct sl_image_decoder *decoder = sl_image_decoder_create();
+    struct sl_error err = {0};
+    size_t size;
+    snprintf(path, sizeof path, "%s/calibration.json", folder);
+    if (decoder == NULL || sl_clip_calibrations_read(&calibrations, path, &err) != 0)
+        give_up(err.text);
+    snprintf(path, sizeof path, "%s/labels.jsonl", folder);
+    char *labels = read_text(path, &size), *rest = labels;
+    for (char *line; (line = strsep(&rest, "\n")) != NULL;) {
+        cJSON *label = cJSON_Parse(line);
+        if (label == NULL)
+            continue;
+        const char *file = cJSON_GetObjectItem(label, "raw_file")->valuestring;
+        char clip[64];
+        snprintf(clip, sizeof clip, "%.*s", (int)strcspn(file, "/"), file);
+        struct sl_detect_config config;
+        struct sl_frame_info info = {0};
+        struct sl_detection found;
+        snprintf(path, sizeof path, "%s/%s", folder, file);
+        char *jpeg = read_text(path, &size);
+        if (sl_clip_calibration(calibrations, clip, &config, &err) != 0 ||
+            sl_detector_init(detectors[STILL], &config, &err) != 0 ||
+            sl_image_decode(decoder, jpeg, size, SL_FORMAT_NV12, pixels, pixels_size, &info,
+                            &err) != 0)
+            give_up(err.text);
+        sl_detector_run(detectors[STILL], &info, pixels, &found);
+        bool right[SL_SIDES];
+        for (int side = 0; side < SL_SIDES; side++)
+            right[side] = lane_is_right(
+                detectors[STILL], side, cJSON_GetObjectItem(label, "h_samples"),
+                cJSON_GetArrayItem(cJSON_GetObjectItem(label, "lanes"), side), info.width_px);
+        count_answer(&roads_reliability, &found, right[0] && right[1]);
+        write_features(clip, "still", detectors[STILL], &found, right);
+        free(jpeg);
+        cJSON_Delete(label);
+    }
+    free(labels);
+    sl_clip_calibrations_free(calibrations);
+    sl_image_decoder_destroy(decoder);
+    print_reliability("labelled roads, each frame by itself", &roads_reliability);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option names[] = {{"frames", 1, NULL, 'n'},
+                                          {"roads", 1, NULL, 'r'},
+                                          {"features", 1, NULL, 'f'},
+                                          {"help", 0, NULL, 'h'},
+                                          {NULL, 0, NULL, 0}};
+    int64_t frames = 10000;
+    const char *roads = NULL;
+    struct sl_error err;
+    for (int option; (option = getopt_long(argc, argv, "h", names, NULL)) != -1;) {
+        switch (option) {
+        case 'n':
+            if (sl_cli_integer(optarg, "--frames", 0, 10000000, &frames, &err) != 0) {
+                fprintf(stderr, "detect_truth: %s\n", err.text);
+                return SL_EXIT_MISUSE;
+            }
+            break;
+        case 'r':
+            roads = optarg;
+            break;
+        case 'f':
+            features = fopen(optarg, "w");
+            if (features == NULL)
+                give_up("the file of --features cannot be written");
+            break;
+        case 'h':
+            puts("detect_truth - the detector beside the truth, and what its confidence is worth\n"
+                 "\n"
+                 "  --frames N       simulated frames, 0 for none (10000)\n"
+                 "  --roads DIR      labelled footage as well: labels.jsonl, calibration.json\n"
+                 "  --features FILE  writes each answer's evidence, for fit_confidence");
+            return SL_EXIT_OK;
+        default:
+            return SL_EXIT_MISUSE;
+        }
+    }
+    pixels_size = (size_t)4096 * 4096;
+    pixels = malloc(pixels_size);
+    for (int mode = 0; mode < MODES; mode++)
+        detectors[mode] = aligned_alloc(64, sl_detector_size());
+    if (pixels == NULL || detectors[0] == NULL || detectors[1] == NULL)
+        give_up("no memory");
+    if (frames > 0)
+        simulated((int)frames);
+    if (roads != NULL)
+        labelled_roads(roads);
+    for (int mode = 0; mode < MODES; mode++)
+        free(detectors[mode]);
+    free(pixels);
+    if (features != NULL && fclose(features) != 0)
+        give_up("the file of --features cannot be written");
+    return SL_EXIT_OK;
+}
