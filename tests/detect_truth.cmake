@@ -1,4 +1,6 @@
-# The detector against the truth: tests/bench/detect_truth.c.
+# What stands beside the detector: plain C beside vectors, and the truth.
+sl_test(detect_instructions_test unit/detect_instructions_test.c skylane_detect)
+set_tests_properties(detect_instructions_test PROPERTIES LABELS one_thread)
 if(TARGET skylane_sim)
   add_executable(detect_truth bench/detect_truth.c
                               ${CMAKE_SOURCE_DIR}/app/programs/detect_calibration.c)

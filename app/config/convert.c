@@ -54,6 +54,9 @@ void sl_settings_detect(const struct sl_settings *settings, struct sl_detect_con
     out->far_m = settings->detect.far_m;
     out->min_contrast = settings->detect.min_contrast;
     out->track = 1;
+    out->markings = strcmp(settings->detect.markings, "dark") == 0   ? SL_MARKINGS_DARK
+                    : strcmp(settings->detect.markings, "both") == 0 ? SL_MARKINGS_BOTH
+                                                                     : SL_MARKINGS_BRIGHT;
 }
 
 static enum sl_control_law law_of(const char *name)

@@ -11,6 +11,8 @@
 #define STRANGEST 10.0f /* more is not told apart */
 #define WIDEST    2.0
 
+#define RIGHT_WIDTH 0.1 /* of the lane's width by which a boundary may be off and is right */
+
 static const float BOTH_BIAS = 3.804f;
 static const float BOTH[SL_EVIDENCE_COUNT] = {1.239f, -3.310f, -3.140f, 6.014f, -5.930f};
 static const float SIDE_BIAS = 2.402f;
@@ -51,12 +53,20 @@ static float chance(const float evidence[SL_EVIDENCE_COUNT], const float weights
     return 1.0f / (1.0f + expf(-sum));
 }
 
+/* A boundary that is not seen is where the lane's width puts it: the chance that
+ * this is not off by more than RIGHT_WIDTH of the width. */
+static float width_chance(const struct sl_detector *d)
+{
+    double sd_m = sqrt(d->covariance[SL_WIDTH][SL_WIDTH]);
+    return (float)erf(RIGHT_WIDTH * d->near.p[SL_WIDTH] / (fmax(sd_m, 1e-6) * M_SQRT2));
+}
+
 float sl_confidence(const struct sl_detector *d)
 {
-    return chance(d->evidence, BOTH, BOTH_BIAS);
+    return chance(d->evidence, BOTH, BOTH_BIAS) * width_chance(d);
 }
 
 float sl_side_confidence(const struct sl_detector *d, int side)
 {
-    return chance(d->side_evidence[side], SIDE, SIDE_BIAS);
+    return chance(d->side_evidence[side], SIDE, SIDE_BIAS) * (d->seen[side] ? 1 : width_chance(d));
 }

@@ -170,7 +170,8 @@ int sl_detector_run(struct sl_detector *d, const struct sl_frame_info *info, con
     d->found = isfinite(found.score);
     d->road = found.road;
     const struct sl_support support = found.support;
-    bool seen[SL_SIDES] = {false, false};
+    bool *seen = d->seen;
+    seen[0] = seen[1] = false;
     if (d->found)
         sl_result_seen(&support, d->row_count, seen);
     if (!seen[0] && !seen[1]) {
@@ -184,7 +185,7 @@ int sl_detector_run(struct sl_detector *d, const struct sl_frame_info *info, con
     sl_result_fit_near(d);
     sl_follow(d);
     sl_evidence(d, &found);
-    sl_result_fill(d, seen, out);
+    sl_result_fill(d, out);
     if (d->config.track) {
         d->tracking = true;
         d->unseen = 0;

@@ -153,6 +153,7 @@ struct sl_detector {
     struct sl_road near; /* the same, fitted to the nearer half alone: the pose comes from it */
     double near_end_m;   /* up to where `near` is good, ahead of the lens */
     double covariance[SL_PARAMETERS][SL_PARAMETERS]; /* of `near` */
+    bool seen[SL_SIDES];                             /* boundaries that lie on paint */
     float evidence[SL_EVIDENCE_COUNT], side_evidence[SL_SIDES][SL_EVIDENCE_COUNT];
 
     float left_over[SL_SIDES][SL_ROWS_MAX]; /* t by which drawn boundaries depart from the roads */
@@ -197,7 +198,7 @@ bool sl_road_refine(const struct sl_detector *d, const struct sl_prior *prior,
                     struct sl_road *road);
 
 /* road.c: how uncertain a road is that was fitted to the first `rows` rows, by
- * the inverse of the normal equations: as if no row's error told another's. */
+ * the inverse of the normal equations, and somewhat more: rows err alike. */
 bool sl_road_covariance(const struct sl_detector *d, const struct sl_prior *prior, int rows,
                         const struct sl_road *road,
                         double covariance[SL_PARAMETERS][SL_PARAMETERS]);
@@ -250,8 +251,7 @@ void sl_result_seen(const struct sl_support *support, int rows, bool seen[SL_SID
 void sl_result_fit_near(struct sl_detector *d);
 
 /* result.c: fills in everything but identity and times. */
-void sl_result_fill(const struct sl_detector *d, const bool seen[SL_SIDES],
-                    struct sl_detection *out);
+void sl_result_fill(const struct sl_detector *d, struct sl_detection *out);
 
 /* confidence.c: fills in d->evidence. */
 void sl_evidence(struct sl_detector *d, const struct sl_found *found);

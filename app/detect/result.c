@@ -13,10 +13,6 @@
 #define NEAR_STEPS      4
 #define NEAR_GATE_FIRST 8.0
 
-/* Neighbouring rows err alike, by uneven paint and by what a cubic leaves over:
- * by so much their number overstates what is known (tests/bench/detect_truth). */
-#define INFLATION 1.5
-
 /* Roads bend differently near and far, which one cubic follows only so well,
  * and what is far weighs much in its choice. The pose is that of the near part:
  * fitted again to it alone, starting from the whole. */
@@ -221,17 +217,16 @@ static void fill_covariance(const struct sl_detector *d, struct sl_detection *ou
             double sum = 0;
             for (int n = 0; n < 4; n++)
                 sum += half[i][n] * pose[k][n];
-            out->covariance[i][k] = out->covariance[k][i] = (float)(INFLATION * sum);
+            out->covariance[i][k] = out->covariance[k][i] = (float)(sum);
         }
-    out->lane_width_sd_m = (float)sqrt(INFLATION * d->covariance[SL_WIDTH][SL_WIDTH]);
+    out->lane_width_sd_m = (float)sqrt(d->covariance[SL_WIDTH][SL_WIDTH]);
     out->camera_pitch_rad = (float)d->road.p[SL_PITCH];
 }
 
-void sl_result_fill(const struct sl_detector *d, const bool seen[SL_SIDES],
-                    struct sl_detection *out)
+void sl_result_fill(const struct sl_detector *d, struct sl_detection *out)
 {
     const struct sl_road *road = &d->near;
-    out->state = seen[0] && seen[1] ? SL_LANE_TWO_LINES : SL_LANE_ONE_LINE;
+    out->state = d->seen[0] && d->seen[1] ? SL_LANE_TWO_LINES : SL_LANE_ONE_LINE;
     out->confidence = sl_confidence(d);
     fill_covariance(d, out);
     double slope;
@@ -245,6 +240,6 @@ void sl_result_fill(const struct sl_detector *d, const bool seen[SL_SIDES],
     out->curvature_rate_1pm2 = (float)road->p[SL_C3];
     out->lane_width_m = (float)road->p[SL_WIDTH];
     struct sl_camera_model m = pitched_camera(d);
-    fill_line(d, &m, 0, seen[0], sl_side_confidence(d, 0), &out->left);
-    fill_line(d, &m, 1, seen[1], sl_side_confidence(d, 1), &out->right);
+    fill_line(d, &m, 0, d->seen[0], sl_side_confidence(d, 0), &out->left);
+    fill_line(d, &m, 1, d->seen[1], sl_side_confidence(d, 1), &out->right);
 }

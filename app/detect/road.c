@@ -17,6 +17,9 @@
 #define SLOPE_MIN 0.003f /* rays that fall less are taken to fall so: no ground */
 /* From which share of the near part on what is drawn goes over to the whole. */
 #define NEAR_BLEND 0.6
+/* Neighbouring rows err alike, by uneven paint and by what a cubic leaves over:
+ * by so much their number overstates what is known (tests/bench/detect_truth). */
+#define INFLATION 1.5
 /* A candidate counts as on the line within this many sigmas. */
 #define INLIER_SIGMAS 2.5f
 
@@ -341,6 +344,8 @@ bool sl_road_covariance(const struct sl_detector *d, const struct sl_prior *prio
         double unit[SL_PARAMETERS] = {0};
         unit[i] = 1;
         substitute((const double(*)[SL_PARAMETERS])e.a, unit, covariance[i]);
+        for (int k = 0; k < SL_PARAMETERS; k++)
+            covariance[i][k] *= INFLATION;
     }
     return true;
 }

@@ -313,10 +313,18 @@ static void other_sizes_are_scaled_to(void **state)
 
 static void assert_finite(const struct sl_detection *d)
 {
-    const float *values[] = {&d->confidence,    &d->lateral_offset_m,    &d->heading_error_rad,
-                             &d->curvature_1pm, &d->curvature_rate_1pm2, &d->lane_width_m};
+    const float *values[] = {&d->confidence,      &d->lateral_offset_m,    &d->heading_error_rad,
+                             &d->curvature_1pm,   &d->curvature_rate_1pm2, &d->lane_width_m,
+                             &d->lane_width_sd_m, &d->camera_pitch_rad};
     for (size_t i = 0; i < sizeof values / sizeof values[0]; i++)
         assert_true(isfinite(*values[i]));
+    for (int i = 0; i < 4; i++)
+        for (int k = 0; k < 4; k++) {
+            assert_true(isfinite(d->covariance[i][k]));
+            assert_true(d->covariance[i][k] == d->covariance[k][i]);
+            assert_true(d->covariance[i][k] * d->covariance[i][k] <=
+                        1.001f * d->covariance[i][i] * d->covariance[k][k]);
+        }
     assert_true(d->state <= SL_LANE_TWO_LINES);
     assert_true(d->confidence >= 0 && d->confidence <= 1);
     for (int side = 0; side < 2; side++) {
@@ -334,6 +342,68 @@ static void assert_finite(const struct sl_detection *d)
 static double between(uint32_t *seed, double low, double high)
 {
     return low + (high - low) * (paint_random(seed) & 0xffff) / 65535.0;
+}
+
+/* Black tape on a pale floor: seen when asked for, and only then. */
+static void dark_markings(void **state)
+{
+    (void)state;
+    struct sl_detect_config config = paint_config();
+    struct paint_scene scene = paint_usual;
+    scene.offset_m = 0.3;
+    for (int dark = 0; dark < 2; dark++) {
+        scene.road = dark ? 190 : 90;
+        scene.paint = dark ? 60 : 200;
+        for (int asked = SL_MARKINGS_BRIGHT; asked <= SL_MARKINGS_BOTH; asked++) {
+            config.markings = (enum sl_marking_polarity)asked;
+            start(&config);
+            struct sl_detection found = detect(&config, &scene);
+            bool fits = asked == SL_MARKINGS_BOTH || (asked == SL_MARKINGS_DARK) == dark;
+            if (!fits) {
+                assert_true(found.state == SL_LANE_LOST || found.confidence < 0.5f);
+                continue;
+            }
+            assert_int_equal(found.state, SL_LANE_TWO_LINES);
+            assert_true(found.confidence > 0.9f);
+            near_to("offset", found.lateral_offset_m, 0.3, 0.02);
+        }
+    }
+}
+
+/* Less to see, less certain; and where a boundary is missing, its width is not
+ * known at all. */
+static void uncertainty(void **state)
+{
+    (void)state;
+    struct sl_detect_config config = paint_config();
+    struct paint_scene scene = paint_usual;
+    start(&config);
+    struct sl_detection whole = detect(&config, &scene);
+    scene.dashed_right = true;
+    struct sl_detection dashed = detect(&config, &scene);
+    scene.right = false;
+    struct sl_detection single = detect(&config, &scene);
+    assert_int_equal(single.state, SL_LANE_ONE_LINE);
+    for (int i = 0; i < 4; i++) {
+        assert_true(whole.covariance[i][i] > 0);
+        assert_true(dashed.covariance[i][i] > whole.covariance[i][i]);
+        assert_true(single.covariance[i][i] > dashed.covariance[i][i]);
+    }
+    assert_true(single.lane_width_sd_m > 3 * whole.lane_width_sd_m);
+    assert_true(whole.lane_width_sd_m < 0.05f);
+}
+
+/* The camera hangs a little lower than its calibration says. */
+static void pitch_is_found(void **state)
+{
+    (void)state;
+    struct sl_detect_config told = paint_config(), true_one = paint_config();
+    told.camera.pitch_rad -= 0.01;
+    start(&told);
+    struct sl_detection found = detect(&true_one, &paint_usual);
+    assert_int_equal(found.state, SL_LANE_TWO_LINES);
+    near_to("pitch", found.camera_pitch_rad, 0.01, 0.003);
+    near_to("offset", found.lateral_offset_m, 0, 0.02);
 }
 
 static void rubbish(void **state)
@@ -459,19 +529,14 @@ static void refuses(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(straight_road),
-        cmocka_unit_test(bends),
-        cmocka_unit_test(points_lie_on_the_paint),
-        cmocka_unit_test(dashes_and_neighbours),
-        cmocka_unit_test(yellow_on_pale_concrete),
-        cmocka_unit_test(one_line),
-        cmocka_unit_test(nothing_there),
-        cmocka_unit_test(tracking_follows),
-        cmocka_unit_test(all_formats_agree),
-        cmocka_unit_test(other_sizes_are_scaled_to),
-        cmocka_unit_test(rubbish),
-        cmocka_unit_test(overlay_survives),
-        cmocka_unit_test(refuses),
+        cmocka_unit_test(straight_road),           cmocka_unit_test(bends),
+        cmocka_unit_test(points_lie_on_the_paint), cmocka_unit_test(dashes_and_neighbours),
+        cmocka_unit_test(yellow_on_pale_concrete), cmocka_unit_test(one_line),
+        cmocka_unit_test(nothing_there),           cmocka_unit_test(tracking_follows),
+        cmocka_unit_test(all_formats_agree),       cmocka_unit_test(other_sizes_are_scaled_to),
+        cmocka_unit_test(dark_markings),           cmocka_unit_test(uncertainty),
+        cmocka_unit_test(pitch_is_found),          cmocka_unit_test(rubbish),
+        cmocka_unit_test(overlay_survives),        cmocka_unit_test(refuses),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
