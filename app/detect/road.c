@@ -236,23 +236,25 @@ struct crossings {
     float x[SL_SIDES][SL_ROWS_MAX], slope[SL_SIDES][SL_ROWS_MAX], slant[SL_SIDES][SL_ROWS_MAX];
 };
 
+/* Rows through a distorting lens rise or fall: the slope where t is met. */
+static inline float slope_where_met(const struct quick_road *q, const struct sl_row_view *view,
+                                    int i, float sign)
+{
+    float t = cross(q, view->s[i], sign).t;
+    t = t < view->t_left[i] ? t : view->t_left[i];
+    t = t > view->t_right[i] ? t : view->t_right[i];
+    return view->s[i] + t * (view->s_per_t[i] + t * view->s_per_t2[i]);
+}
+
 static void cross_rows(const struct sl_detector *d, const struct quick_road *q,
                        const struct sl_row_view *view, int rows, struct crossings *out)
 {
     for (int side = 0; side < SL_SIDES; side++) {
         float sign = SIDE_SIGN[side];
-        float *s = out->s[side];
-        memcpy(s, view->s, (size_t)rows * sizeof *s);
-        /* Rows through a distorting lens rise or fall: s is that where t is met. */
-        if (!d->flat)
-            for (int i = 0; i < rows; i++) {
-                float t = cross(q, s[i], sign).t;
-                t = t < view->t_left[i] ? t : view->t_left[i];
-                t = t > view->t_right[i] ? t : view->t_right[i];
-                s[i] += t * (view->s_per_t[i] + t * view->s_per_t2[i]);
-            }
+        for (int i = 0; i < rows; i++)
+            out->s[side][i] = d->flat ? view->s[i] : slope_where_met(q, view, i, sign);
         for (int i = 0; i < rows; i++) {
-            struct crossing c = cross(q, s[i], sign);
+            struct crossing c = cross(q, out->s[side][i], sign);
             out->t[side][i] = c.t;
             out->per_s[side][i] = c.per_s;
             out->aslant[side][i] = c.aslant;
