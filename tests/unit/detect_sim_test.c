@@ -182,6 +182,13 @@ static void glare(void **state)
     check("city", SL_SIM_GLARE, 0.2, 0.03, 0.25);
 }
 
+static void rain(void **state)
+{
+    (void)state;
+    check("oval", SL_SIM_RAIN, 0, 0.02, 0.08);
+    check("city", SL_SIM_RAIN, 0.2, 0.03, 0.25);
+}
+
 static void worn(void **state)
 {
     (void)state;
@@ -192,7 +199,8 @@ static void worn(void **state)
 static void no_markings(void **state)
 {
     (void)state;
-    const enum sl_sim_light lights[] = {SL_SIM_DAY, SL_SIM_DUSK, SL_SIM_NIGHT, SL_SIM_GLARE};
+    const enum sl_sim_light lights[] = {SL_SIM_DAY, SL_SIM_DUSK, SL_SIM_NIGHT, SL_SIM_GLARE,
+                                        SL_SIM_RAIN};
     int frames = 0, believed = 0;
     for (size_t k = 0; k < sizeof lights / sizeof lights[0]; k++) {
         struct sl_detect_config config;
@@ -214,8 +222,9 @@ static void no_markings(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(day),   cmocka_unit_test(dusk), cmocka_unit_test(night),
-        cmocka_unit_test(glare), cmocka_unit_test(worn), cmocka_unit_test(no_markings),
+        cmocka_unit_test(day),         cmocka_unit_test(dusk), cmocka_unit_test(night),
+        cmocka_unit_test(glare),       cmocka_unit_test(rain), cmocka_unit_test(worn),
+        cmocka_unit_test(no_markings),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

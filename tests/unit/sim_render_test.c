@@ -256,17 +256,21 @@ static void lights_have_their_grey_levels(void **state)
         [SL_SIM_DUSK] = {55, 90, 120, 185, 60, 180},
         [SL_SIM_NIGHT] = {45, 100, 110, 205, 0, 30},
         [SL_SIM_GLARE] = {40, 190, 120, 255, 120, 255},
+        [SL_SIM_RAIN] = {60, 86, 120, 175, 150, 250},
     };
     for (int light = 0; light < SL_SIM_LIGHT_COUNT; light++) {
         struct scene s;
         open_scene(&s, TRACKS "oval.ini", (enum sl_sim_light)light);
         ready(&s);
-        /* Place without a tree's shadow: the brightest of several. */
-        double road = 0, paint = 0, sky = 0;
+        /* Place without a tree's shadow: the brightest of several. Without a
+         * puddle: the darkest. */
+        bool wet = light == SL_SIM_RAIN;
+        double road = wet ? 255 : 0, paint = 0, sky = 0;
         for (double at = 15; at < 60; at += 5) {
             struct sl_render_view v = view_at(&s, at, 0, 0);
             sl_renderer_draw(s.renderer, &v, picture);
-            road = fmax(road, mean_at(360, 370, 80, 20));
+            double here = mean_at(360, 370, 80, 20);
+            road = wet ? fmin(road, here) : fmax(road, here);
             paint = fmax(paint, brightest(440, 370, 200, 20));
             sky = fmax(sky, mean_at(300, 20, 200, 100));
         }
@@ -277,6 +281,74 @@ static void lights_have_their_grey_levels(void **state)
                      sl_sim_light_name((enum sl_sim_light)light), road, paint, sky);
         close_scene(&s);
     }
+}
+
+/* The lane's middle over a stretch of road: near, where one looks down into
+ * the water, and far, where it mirrors the sky. */
+static void near_and_far(enum sl_sim_light light, double *near, double *far)
+{
+    struct scene s;
+    open_scene(&s, TRACKS "oval.ini", light);
+    ready(&s);
+    *near = *far = 0;
+    int count = 0;
+    for (double at = 12; at < 36; at += 4, count++) {
+        struct sl_render_view v = view_at(&s, at, 0, 0);
+        sl_renderer_draw(s.renderer, &v, picture);
+        *near += mean_at(360, 560, 80, 30);
+        *far += mean_at(385, 265, 30, 10);
+    }
+    *near /= count;
+    *far /= count;
+    close_scene(&s);
+}
+
+static void rain_darkens_the_road_and_mirrors_the_sky(void **state)
+{
+    (void)state;
+    double day_near, day_far, dusk_near, dusk_far, rain_near, rain_far;
+    near_and_far(SL_SIM_DAY, &day_near, &day_far);
+    near_and_far(SL_SIM_DUSK, &dusk_near, &dusk_far);
+    near_and_far(SL_SIM_RAIN, &rain_near, &rain_far);
+    /* Half the light: 0.73 of the grey level. */
+    double share = pow(rain_near / day_near, 2.2);
+    if (share < 0.40 || share > 0.65)
+        fail_msg("near, the road has %.2f of the dry road's light", share);
+    /* Haze lifts the far road in every light, a mirror much more. */
+    double rise = pow(rain_far / rain_near, 2.2);
+    double dry = fmax(pow(day_far / day_near, 2.2), pow(dusk_far / dusk_near, 2.2));
+    if (rise < 1.6 * dry)
+        fail_msg("the far road is %.2f times as bright as the near one, a dry one %.2f times", rise,
+                 dry);
+}
+
+/* Puddles: the same distance, wet and wetter. Paint stays brighter than both. */
+static void water_lies_in_patches(void **state)
+{
+    (void)state;
+    struct spread {
+        double low, high, paint;
+    } spread[2];
+    for (int wet = 0; wet < 2; wet++) {
+        struct scene s;
+        open_scene(&s, TRACKS "oval.ini", wet ? SL_SIM_RAIN : SL_SIM_DUSK);
+        ready(&s);
+        spread[wet] = (struct spread){255, 0, 255};
+        for (double at = 12; at < 60; at += 4) {
+            struct sl_render_view v = view_at(&s, at, 0, 0);
+            sl_renderer_draw(s.renderer, &v, picture);
+            double here = mean_at(385, 325, 30, 10);
+            spread[wet].low = fmin(spread[wet].low, here);
+            spread[wet].high = fmax(spread[wet].high, here);
+            spread[wet].paint = fmin(spread[wet].paint, brightest(440, 325, 200, 10));
+        }
+        close_scene(&s);
+    }
+    double dry = spread[0].high - spread[0].low, wet = spread[1].high - spread[1].low;
+    if (wet < 2 * dry)
+        fail_msg("the road varies by %.1f grey levels, a dry one by %.1f", wet, dry);
+    if (spread[1].paint < spread[1].high + 15)
+        fail_msg("paint of %.0f beside water of %.0f", spread[1].paint, spread[1].high);
 }
 
 /* Along both lines: paint before and after a crossing, none within. */
@@ -427,7 +499,7 @@ static void lights_have_names(void **state)
         assert_int_equal(light, i);
     }
     assert_int_equal(sl_sim_light_parse("noon", &light, &err), -EINVAL);
-    assert_non_null(strstr(err.text, "day|dusk|night|glare"));
+    assert_non_null(strstr(err.text, "day|dusk|night|glare|rain"));
 }
 
 int main(void)
@@ -438,6 +510,8 @@ int main(void)
         cmocka_unit_test(formats_agree),
         cmocka_unit_test(markings_lie_where_the_camera_model_says),
         cmocka_unit_test(lights_have_their_grey_levels),
+        cmocka_unit_test(rain_darkens_the_road_and_mirrors_the_sky),
+        cmocka_unit_test(water_lies_in_patches),
         cmocka_unit_test(crossings_are_bare),
         cmocka_unit_test(wear_takes_paint_away),
         cmocka_unit_test(refuses_what_it_cannot_draw),

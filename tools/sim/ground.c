@@ -87,7 +87,24 @@ static int clamp_int(int v, int low, int high)
     return v < low ? low : v > high ? high : v;
 }
 
+static double smooth(double edge0, double edge1, double x)
+{
+    double t = (x - edge0) / (edge1 - edge0);
+    t = t < 0 ? 0 : t > 1 ? 1 : t;
+    return t * t * (3 - 2 * t);
+}
+
 /* ---- what the surfaces look like ---- */
+
+/* Rain darkens what is rough or porous: light that enters the water is mirrored
+ * back inside and meets the ground again. Half of asphalt's light is lost, a
+ * third of sand's, little of grass's; a floor of lacquer or vinyl only looks
+ * darker where water stands. `keep` is the share of the grey level that is
+ * left: the power 1 / 2.2 of the share of light. */
+static int wet_luma(const struct making *m, int luma, double keep)
+{
+    return m->c->light == SL_SIM_RAIN ? (int)(luma * keep) : luma;
+}
 
 static uint32_t terrain_texel(const struct making *m, int x, int y)
 {
@@ -103,7 +120,31 @@ static uint32_t terrain_texel(const struct making *m, int x, int y)
     }
     int luma = 88 + fine / 5 + wide / 6 + widest / 5;
     int tint = clamp_int(128 + wide / 2 + widest, 0, 255);
-    return SL_GROUND_TEXEL(clamp_int(luma, 20, 235), 255, 0, tint);
+    if (m->c->light == SL_SIM_RAIN)
+        tint = 128; /* nothing is dry */
+    return SL_GROUND_TEXEL(clamp_int(wet_luma(m, luma, 0.9), 20, 235), 255, 0, tint);
+}
+
+/* How much of the road's surface is smooth water: a film between the stones
+ * everywhere, more in the ruts that tyres leave (`rut`, 0..1) and toward the
+ * edge, where the road drains (`edge`, 0..1), and puddles in its hollows. */
+static double water_share(const struct making *m, int x, int y, double rut, double edge)
+{
+    int near = cloud(m, x * 2 + 611, y * 2 + 253), wide = cloud(m, (x >> 1) + 433, (y >> 1) + 87);
+    double hollow = 0.6 * near + 0.6 * wide + 20 * rut + 24 * edge;
+    double share = 0.26 + 0.0014 * near + 0.18 * rut + 0.10 * edge + 0.55 * smooth(30, 62, hollow);
+    return share < 0.05 ? 0.05 : share > 1 ? 1 : share;
+}
+
+static uint32_t asphalt_texel(const struct making *m, int x, int y, int luma, double rut,
+                              double edge)
+{
+    if (m->c->light != SL_SIM_RAIN)
+        return SL_GROUND_TEXEL(clamp_int(luma, 20, 235), 255, 255, 128);
+    double water = water_share(m, x, y, rut, edge);
+    bool indoor = sl_track_surface(m->c->track) == SL_TRACK_INDOOR;
+    luma = wet_luma(m, luma, indoor ? 0.95 - 0.1 * water : 0.74 - 0.12 * water);
+    return SL_GROUND_TEXEL(clamp_int(luma, 20, 235), 255, 255, (int)(water * 255));
 }
 
 static int asphalt_luma(const struct making *m, int x, int y)
@@ -127,6 +168,7 @@ static uint32_t road_texel(const struct making *m, int x, int y, double offset, 
         if (beyond > 0)
             return terrain;
         int luma = asphalt_luma(m, x, y);
+        double rut = 0;
         if (!indoor) {
             /* Tyres polish two tracks in each lane, oil darkens between. */
             double lane = sl_track_lane_width_m(m->c->track);
@@ -134,12 +176,15 @@ static uint32_t road_texel(const struct making *m, int x, int y, double offset, 
             within = (within - floor(within) - 0.5) * lane;
             double track = fabs(fabs(within) - 0.8 * unit) / (0.35 * unit);
             double oil = fabs(within) / (0.4 * unit);
-            if (track < 1)
+            if (track < 1) {
                 luma += (int)(4.5 * (1 - track));
+                rut = 1 - track;
+            }
             if (oil < 1)
                 luma -= (int)(5.5 * (1 - oil));
         }
-        return SL_GROUND_TEXEL(clamp_int(luma, 20, 235), 255, 255, 128);
+        double edge = indoor ? 0 : 1 + beyond / (0.7 * unit);
+        return asphalt_texel(m, x, y, luma, rut, edge > 0 ? edge : 0);
     }
     /* A strip of sand and gravel between asphalt and grass. */
     double verge = 0.55 * unit + ragged * 2;
@@ -148,6 +193,7 @@ static uint32_t road_texel(const struct making *m, int x, int y, double offset, 
         double t = beyond < 0 ? 0 : beyond / verge;
         int material = (int)(150 - 90 * t);
         luma += (int)((88 - luma) * t * t);
+        luma = wet_luma(m, luma, 0.8);
         return SL_GROUND_TEXEL(clamp_int(luma, 20, 235), 255, material, 190);
     }
     return terrain;
@@ -277,13 +323,13 @@ static void set_asphalt(const struct making *m, uint32_t *texel, int x, int y, i
 {
     (void)kind;
     if ((*texel >> 16 & 255) != 255)
-        *texel = SL_GROUND_TEXEL(clamp_int(asphalt_luma(m, x, y), 20, 235), 255, 255, 128);
+        *texel = asphalt_texel(m, x, y, asphalt_luma(m, x, y), 0, 0);
 }
 
 static void set_patch(const struct making *m, uint32_t *texel, int x, int y, int kind)
 {
-    int luma = asphalt_luma(m, x, y) + kind;
-    *texel = SL_GROUND_TEXEL(clamp_int(luma, 20, 235), 255, 255, 128);
+    /* Too new for ruts. */
+    *texel = asphalt_texel(m, x, y, asphalt_luma(m, x, y) + kind, 0, 0);
 }
 
 static void lay_crossings(const struct making *m)
@@ -332,13 +378,6 @@ static void darken(const struct making *m, double x_m, double y_m, double share)
     uint32_t shade = (uint32_t)(255 - 130 * share);
     if ((*t >> 8 & 255) > shade)
         *t = (*t & ~UINT32_C(0xff00)) | shade << 8;
-}
-
-static double smooth(double edge0, double edge1, double x)
-{
-    double t = (x - edge0) / (edge1 - edge0);
-    t = t < 0 ? 0 : t > 1 ? 1 : t;
-    return t * t * (3 - 2 * t);
 }
 
 static void shade_tree(const struct making *m, double x_m, double y_m, double trunk_m,
@@ -390,7 +429,8 @@ static void lay_shadows(const struct making *m)
     const struct sl_track *track = m->c->track;
     struct sl_random r = sl_random_make(m->c->seed, 0x7472656573);
     double trees = sl_track_trees(track), length = sl_track_length_m(track);
-    if (m->c->light == SL_SIM_DUSK || m->c->light == SL_SIM_NIGHT || trees <= 0)
+    bool sunny = m->c->light == SL_SIM_DAY || m->c->light == SL_SIM_GLARE;
+    if (!sunny || trees <= 0)
         return;
     int look = 0;
     double every = 11 * m->scale / trees;

@@ -20,7 +20,8 @@
 
 /* A texel, in bits from the lowest: luma 8, share of full light 8 (as the
  * factor on grey levels; 255 is no shadow), material 8 (255 road, 0 terrain),
- * tint 8 (128 neutral). */
+ * tint 8 (128 neutral; a road has no tint: under rain it is the share of its
+ * surface that water covers, 255 all of it). */
 #define SL_GROUND_TEXEL(luma, shade, material, tint)                                               \
     ((uint32_t)(luma) | (uint32_t)(shade) << 8 | (uint32_t)(material) << 16 |                      \
      (uint32_t)(tint) << 24)

@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
-static const char *const names[SL_SIM_LIGHT_COUNT] = {"day", "dusk", "night", "glare"};
+static const char *const names[SL_SIM_LIGHT_COUNT] = {"day", "dusk", "night", "glare", "rain"};
 
 const char *sl_sim_light_name(enum sl_sim_light light)
 {

@@ -9,10 +9,11 @@ enum sl_sim_light {
     SL_SIM_DUSK,    /* no sun: low contrast, warm, long exposure, more noise */
     SL_SIM_NIGHT,   /* headlights alone */
     SL_SIM_GLARE,   /* low sun, ahead on part of the track, mirrored by the road */
+    SL_SIM_RAIN,    /* overcast: no shadows; a dark, wet road that mirrors the sky */
     SL_SIM_LIGHT_COUNT
 };
 
-#define SL_SIM_LIGHTS "day|dusk|night|glare" /* for --help */
+#define SL_SIM_LIGHTS "day|dusk|night|glare|rain" /* for --help */
 
 /* "day" and so on. Never NULL. */
 const char *sl_sim_light_name(enum sl_sim_light light);

@@ -31,12 +31,15 @@
 #define FARTHEST_M  2000.0
 #define PAINT_LANES 32.0 /* markings further away are less than a pixel high */
 
-#define WHITE_GREY  205
-#define YELLOW_GREY 174
-#define YELLOW_CB   (-49) /* chroma of yellow paint, per 128 of luma */
-#define YELLOW_CR   25
+#define YELLOW_CB (-49) /* chroma of yellow paint, per 128 of luma */
+#define YELLOW_CR 25
 
 #define LEAST_DOWN 1e-3 /* rays that fall by less than this see the sky */
+
+/* What a wet road mirrors: the sky's texels, in steps upward. */
+#define MIRROR_STEP  8 /* texels of the sky */
+#define MIRROR_SMEAR 8 /* steps over which a film on stones smears it: 0.1 rad */
+#define MIRROR_STEPS ((SL_SKY_HEIGHT - SL_SKY_BELOW) / MIRROR_STEP)
 
 /* Everything that the light decides. */
 struct look {
@@ -48,7 +51,9 @@ struct look {
     double haze_grey;
     int tint_cb, tint_cr; /* colour cast, per 128 of luma */
     int saturation;       /* of 16 */
-    double metered_grey;  /* what automatic exposure aims at */
+    int white_grey;       /* of paint */
+    int yellow_grey;
+    double metered_grey; /* what automatic exposure aims at */
     double gain_min, gain_max;
 };
 
@@ -60,6 +65,8 @@ static const struct look looks[SL_SIM_LIGHT_COUNT] = {
                     .haze = 0.25,
                     .haze_grey = 190,
                     .saturation = 16,
+                    .white_grey = 205,
+                    .yellow_grey = 174,
                     .metered_grey = 106,
                     .gain_min = 0.75,
                     .gain_max = 1.5},
@@ -72,6 +79,8 @@ static const struct look looks[SL_SIM_LIGHT_COUNT] = {
                      .tint_cb = -1,
                      .tint_cr = 2,
                      .saturation = 12,
+                     .white_grey = 205,
+                     .yellow_grey = 174,
                      .metered_grey = 74,
                      .gain_min = 0.75,
                      .gain_max = 1.5},
@@ -84,6 +93,8 @@ static const struct look looks[SL_SIM_LIGHT_COUNT] = {
                       .tint_cb = -4,
                       .tint_cr = 3,
                       .saturation = 9,
+                      .white_grey = 205,
+                      .yellow_grey = 174,
                       .metered_grey = 45,
                       .gain_min = 0.8,
                       .gain_max = 1.3},
@@ -96,14 +107,31 @@ static const struct look looks[SL_SIM_LIGHT_COUNT] = {
                       .tint_cb = -3,
                       .tint_cr = 3,
                       .saturation = 13,
+                      .white_grey = 205,
+                      .yellow_grey = 174,
                       .metered_grey = 118,
                       .gain_min = 0.6,
                       .gain_max = 1.4},
+    /* Under water, white and yellow paint keep six tenths of their light. */
+    [SL_SIM_RAIN] = {.exposure_s = 0.008,
+                     .noise_floor = 2.0,
+                     .noise_shot = 2.9,
+                     .sky_grey = 1.0,
+                     .haze = 0.42,
+                     .haze_grey = 172,
+                     .tint_cb = 2,
+                     .tint_cr = -1,
+                     .saturation = 11,
+                     .white_grey = 162,
+                     .yellow_grey = 138,
+                     .metered_grey = 88,
+                     .gain_min = 0.75,
+                     .gain_max = 1.3},
 };
 
 struct material {
     uint8_t grain; /* strength of the grain pattern */
-    uint8_t gloss; /* how much it mirrors a low sun */
+    uint8_t gloss; /* how much it mirrors a low sun, or the sky when wet */
     int8_t cb, cr; /* chroma, per 128 of luma */
 };
 
@@ -130,6 +158,9 @@ struct sl_renderer {
     uint16_t to_linear[1024]; /* grey level * 4 */
     uint16_t shade_linear[256];
     struct material materials[256];
+    float water[256];  /* share of a road that mirrors, by its texel's tint */
+    uint16_t *wet_sky; /* what it mirrors: MIRROR_STEPS rows of linear light; NULL when dry */
+    float fresnel[SL_SKY_HEIGHT]; /* the mirrored share, by texels of angle to the surface */
     uint8_t tone_grey[TONE_SIZE]; /* at exposure 1 */
     uint8_t noise_level[256];     /* LEVEL_UNIT per grey level, by grey level */
     uint16_t tone[TONE_SIZE];     /* grey | noise << 8, at this frame's exposure */
@@ -150,6 +181,7 @@ struct sl_renderer {
     bool *row_is_ground;
     float *glare;  /* (width / cell + 2) * (height / cell + 2), light added */
     float *mirror; /* the same, for what the road mirrors */
+    float *hidden; /* the same: share of its own light that the mirror replaces */
     uint32_t glare_columns, glare_rows;
     uint8_t *scratch; /* an NV12 picture on the way to BGR24; chroma for GRAY8 */
 };
@@ -314,6 +346,42 @@ static void fill_materials(struct sl_renderer *r)
         m->cr = (int8_t)((cr0 + (cr1 - cr0) * at / 255) * sat / 16 + r->look.tint_cr);
         m->grain = (uint8_t)(indoor ? 8 : 66 - i * 22 / 255);
         m->gloss = (uint8_t)(i * i / 255);
+        /* Only the road is flat enough for water to lie on. */
+        if (r->config.light == SL_SIM_RAIN)
+            m->gloss = (uint8_t)(m->gloss * i / 255);
+        r->water[i] = r->config.light == SL_SIM_RAIN ? (float)i / 255 : 1;
+    }
+}
+
+/* A wet road's mirror. Its film of water follows the stones, so that it smears
+ * what it mirrors upward, and mirrors flat rays less than a lake does: the
+ * stones that show are those that lean toward the viewer. Schlick's
+ * approximation of Fresnel's equations for water, with the lean added. */
+static void fill_wet_sky(struct sl_renderer *r)
+{
+    enum { WIDTH = 1 << SL_SKY_WIDTH_LOG2 };
+    const double lean = 0.05, straight = 0.02;
+    for (int i = 0; i < SL_SKY_HEIGHT; i++) {
+        double sine, cosine;
+        sl_exact_sincos(i / SL_SKY_TEXELS_PER_RAD, &sine, &cosine);
+        double off = 1 - sine - lean, off2 = off * off;
+        r->fresnel[i] = (float)(straight + (1 - straight) * (off > 0 ? off2 * off2 * off : 0));
+    }
+    for (int x = 0; x < WIDTH; x++) {
+        uint32_t steps[MIRROR_STEPS];
+        for (int k = 0; k < MIRROR_STEPS; k++) {
+            steps[k] = 0;
+            for (int y = 0; y < MIRROR_STEP; y++) {
+                uint32_t texel = sl_sky_texel(&r->sky, x, k * MIRROR_STEP + y);
+                steps[k] += r->to_linear[(texel & 255) * 4];
+            }
+        }
+        for (int k = 0; k < MIRROR_STEPS; k++) {
+            uint32_t sum = 0;
+            for (int n = 0; n < MIRROR_SMEAR; n++)
+                sum += steps[k + n < MIRROR_STEPS ? k + n : MIRROR_STEPS - 1];
+            r->wet_sky[k * WIDTH + x] = (uint16_t)(sum / (MIRROR_STEP * MIRROR_SMEAR));
+        }
     }
 }
 
@@ -379,6 +447,9 @@ static int take_memory(struct sl_renderer *r)
     r->glare_rows = r->height / GLARE_CELL + 2;
     TAKE(glare, (size_t)r->glare_columns * r->glare_rows);
     TAKE(mirror, (size_t)r->glare_columns * r->glare_rows);
+    TAKE(hidden, (size_t)r->glare_columns * r->glare_rows);
+    if (r->config.light == SL_SIM_RAIN)
+        TAKE(wet_sky, (size_t)MIRROR_STEPS << SL_SKY_WIDTH_LOG2);
     if (r->config.format != SL_FORMAT_NV12)
         TAKE(scratch, (size_t)r->width * r->height * 3 / 2);
 #undef TAKE
@@ -446,6 +517,8 @@ int sl_renderer_create(struct sl_renderer **renderer, const struct sl_render_con
     fill_tones(r);
     fill_materials(r);
     fill_light(r);
+    if (r->wet_sky != NULL)
+        fill_wet_sky(r);
     *renderer = r;
     return 0;
 }
@@ -479,6 +552,8 @@ void sl_renderer_destroy(struct sl_renderer *r)
     free(r->row_is_ground);
     free(r->glare);
     free(r->mirror);
+    free(r->hidden);
+    free(r->wet_sky);
     free(r->scratch);
     free(r);
 }
@@ -623,7 +698,7 @@ static void draw_outlines(struct sl_renderer *r, const struct eye *eye, float we
     }
 }
 
-/* ---- glare ---- */
+/* ---- glare and mirrors ---- */
 
 /* Light that a low sun scatters in the lens, and what the road mirrors of it,
  * at the corners of a coarse grid. */
@@ -668,12 +743,38 @@ static void fill_glare(struct sl_renderer *r, const struct eye *eye)
     }
 }
 
+/* What a wet road mirrors, on the same grid: each corner's ray goes on from
+ * the road as far up as it came down. */
+static void fill_wet_mirror(struct sl_renderer *r, int turn, int lift)
+{
+    for (uint32_t row = 0; row < r->glare_rows; row++) {
+        uint32_t y = row * GLARE_CELL < r->height ? row * GLARE_CELL : r->height - 1;
+        for (uint32_t column = 0; column < r->glare_columns; column++) {
+            uint32_t pair = column * (GLARE_CELL / 2);
+            size_t at = (size_t)y * r->pairs + (pair < r->pairs ? pair : r->pairs - 1);
+            int azimuth = r->sky_at[at][0] + turn, up = -(r->sky_at[at][1] + lift);
+            up = clamp_int(up, 0, SL_SKY_HEIGHT - 1);
+            int step = up / MIRROR_STEP < MIRROR_STEPS ? up / MIRROR_STEP : MIRROR_STEPS - 1;
+            uint32_t mirrored = r->wet_sky[((uint32_t)step << SL_SKY_WIDTH_LOG2) +
+                                           ((uint32_t)azimuth & ((1u << SL_SKY_WIDTH_LOG2) - 1))];
+            /* The lens and the haze dim it as they do the road. */
+            float light = (float)mirrored * (float)r->gain[at] * (1.0f / GAIN_ONE);
+            size_t i = (size_t)row * r->glare_columns + column;
+            r->mirror[i] = light * r->fresnel[up];
+            r->hidden[i] = r->fresnel[up];
+        }
+    }
+}
+
+/* Adds both to a row's light. */
 static void add_glare(struct sl_renderer *r, uint32_t row)
 {
     uint32_t cell = row / GLARE_CELL;
     float fy = (float)(row % GLARE_CELL) / GLARE_CELL;
     const float *g0 = r->glare + (size_t)cell * r->glare_columns, *g1 = g0 + r->glare_columns;
     const float *m0 = r->mirror + (size_t)cell * r->glare_columns, *m1 = m0 + r->glare_columns;
+    const float *h0 = r->hidden + (size_t)cell * r->glare_columns, *h1 = h0 + r->glare_columns;
+    const bool wet = r->wet_sky != NULL;
     enum { CELL_PAIRS = GLARE_CELL / 2 };
     for (uint32_t column = 0; column * CELL_PAIRS < r->pairs; column++) {
         uint32_t from = column * CELL_PAIRS;
@@ -685,17 +786,40 @@ static void add_glare(struct sl_renderer *r, uint32_t row)
         float mb = m0[column + 1] + (m1[column + 1] - m0[column + 1]) * fy;
         ma *= 0.25f / (255.0f * SHADE_ONE);
         mb *= 0.25f / (255.0f * SHADE_ONE);
+        float ha = (h0[column] + (h1[column] - h0[column]) * fy) / 255.0f;
+        float hb = (h0[column + 1] + (h1[column + 1] - h0[column + 1]) * fy) / 255.0f;
         for (uint32_t pair = from; pair < to; pair++) {
             float fx = (float)(pair - from) / CELL_PAIRS;
             float light = ga + (gb - ga) * fx;
             if (r->row_is_ground[pair]) {
                 uint32_t texel = r->texels[pair];
-                light += (ma + (mb - ma) * fx) * (float)r->materials[texel >> 16 & 255].gloss *
-                         (float)r->shade_linear[texel >> 8 & 255];
+                float gloss = (float)r->materials[texel >> 16 & 255].gloss * r->water[texel >> 24];
+                light += (ma + (mb - ma) * fx) * gloss * (float)r->shade_linear[texel >> 8 & 255];
+                if (wet)
+                    r->row_gain[pair] =
+                        (uint16_t)((float)r->row_gain[pair] * (1 - (ha + (hb - ha) * fx) * gloss));
             }
             light += (float)r->row_lift[pair];
             r->row_lift[pair] = (uint16_t)(light < 32767.0f ? light : 32767.0f);
         }
+    }
+}
+
+/* Haze and mirrored clouds have the light's colour alone: beside what they add,
+ * the ground's own fades. */
+static void fade_colour(struct sl_renderer *r)
+{
+    const uint16_t *restrict luma = r->row_luma, *restrict gain = r->row_gain;
+    const uint16_t *restrict lift = r->row_lift, *restrict to_linear = r->to_linear;
+    int8_t *restrict cb = r->row_cb, *restrict cr = r->row_cr;
+    const int tint_cb = r->look.tint_cb, tint_cr = r->look.tint_cr;
+    for (uint32_t i = 0; i < r->pairs; i++) {
+        if (!r->row_is_ground[i])
+            continue;
+        int32_t own = (int32_t)((uint32_t)to_linear[luma[i]] * gain[i] >> 16);
+        float left = (float)own / (float)(own + lift[i] + 1);
+        cb[i] = (int8_t)(tint_cb + (int)((float)(cb[i] - tint_cb) * left));
+        cr[i] = (int8_t)(tint_cr + (int)((float)(cr[i] - tint_cr) * left));
     }
 }
 
@@ -889,8 +1013,8 @@ static void light_sky(struct sl_renderer *r, size_t base, int turn, int lift, bo
 static void paint_block(struct sl_renderer *r, uint32_t row, uint32_t from, uint32_t to,
                         uint8_t flags, const uint8_t *wear, uint32_t *white, uint32_t *yellow)
 {
-    const uint32_t white_light = r->to_linear[WHITE_GREY * 4];
-    const uint32_t yellow_light = r->to_linear[YELLOW_GREY * 4];
+    const uint32_t white_light = r->to_linear[r->look.white_grey * 4];
+    const uint32_t yellow_light = r->to_linear[r->look.yellow_grey * 4];
     size_t base = (size_t)row * r->width;
     for (uint32_t x = from; x < to; x++) {
         uint32_t light = r->row_linear[x];
@@ -1111,16 +1235,18 @@ void sl_renderer_draw(struct sl_renderer *r, const struct sl_render_view *view, 
         eye_at(r, view, ((i + 0.5) / moments - 0.5) * r->look.exposure_s, &then);
         draw_outlines(r, &then, 1.0f / (float)moments);
     }
+    int sky_turn = (int)floor(view->yaw_rad * SL_SKY_TEXELS_PER_RAD + 0.5);
+    int sky_lift = (int)floor(-view->pitch_rad * SL_SKY_TEXELS_PER_RAD + 0.5);
     if (r->config.light == SL_SIM_GLARE)
         fill_glare(r, &eye);
+    if (r->wet_sky != NULL)
+        fill_wet_mirror(r, sky_turn, sky_lift);
 
     bool direct = r->config.format == SL_FORMAT_NV12;
     uint8_t *luma = r->config.format == SL_FORMAT_BGR24 ? r->scratch : memory;
     uint8_t *chroma =
         direct || r->config.format == SL_FORMAT_BGR24 ? luma + (size_t)r->width * r->height : NULL;
     struct sl_random noise_random = sl_random_make(r->config.seed ^ 0x667261, view->frame_id);
-    int sky_turn = (int)floor(view->yaw_rad * SL_SKY_TEXELS_PER_RAD + 0.5);
-    int sky_lift = (int)floor(-view->pitch_rad * SL_SKY_TEXELS_PER_RAD + 0.5);
     for (uint32_t row = 0; row < r->height; row++) {
         /* The ends of a row and its middle tell what is in it: with a lens
          * that bends the horizon, more than a row of linear pairs would. */
@@ -1148,8 +1274,10 @@ void sl_renderer_draw(struct sl_renderer *r, const struct sl_render_view *view, 
         if (some_sky)
             light_sky(r, base, sky_turn, sky_lift, some_ground);
         memcpy(r->row_lift, r->lift + base, r->pairs * sizeof *r->row_lift);
-        if (r->config.light == SL_SIM_GLARE)
+        if (r->config.light == SL_SIM_GLARE || r->wet_sky != NULL)
             add_glare(r, row);
+        if (r->wet_sky != NULL && some_ground && coloured)
+            fade_colour(r);
         reflect_row(r, fine_level, some_ground);
         paint_row(r, row, fine_level, some_ground);
         uint64_t random = sl_random_next(&noise_random);

@@ -5,8 +5,8 @@
  * projected as outlines and cover pixels by exact area (raster.h), drawn at
  * several moments of the exposure, which is what blurs them. Light is
  * reckoned with linearly: shadows, vignetting, headlights and haze multiply
- * it, glare and mirrored sun add to it; a tone curve with automatic exposure
- * and the sensor's noise end it.
+ * it, glare and what the road mirrors (a low sun, or the sky where it is wet)
+ * add to it; a tone curve with automatic exposure and the sensor's noise end it.
  *
  * The same configuration and the same sequence of views give the same bytes on
  * every machine. One thread at a time; nothing allocates after

@@ -65,6 +65,18 @@ static float clouds(uint64_t seed, int x, int y)
     return sum;
 }
 
+/* Grey level of a sky without a gap in its clouds. The sky's mean light is
+ * that of a white sheet beneath it, which is grey level 255, and toward the
+ * horizon it falls to a third of the zenith's: the CIE's standard overcast sky
+ * (ISO 15469), 9/7 (1 + 2 sin elevation) / 3. Brighter than white it clips. */
+static double overcast_grey(int up)
+{
+    double sine, cosine;
+    sl_exact_sincos((up > 0 ? up : 0) / SL_SKY_TEXELS_PER_RAD, &sine, &cosine);
+    double light = 3.0 / 7 * (1 + 2 * sine);
+    return 255 * sl_exact_pow(light < 1 ? light : 1, 1 / 2.2);
+}
+
 static void paint_hall(struct sl_sky *sky, uint64_t seed)
 {
     struct sl_random r = sl_random_make(seed, 0x68616c6c);
@@ -142,6 +154,17 @@ int sl_sky_make(struct sl_sky *sky, enum sl_sim_light light, bool indoor, uint64
                 grey = clear + (232 - clear) * cover * (light == SL_SIM_DUSK ? 0.4 : 1);
                 cb = blue * (1 - 0.8 * cover);
                 cr = red * (1 - 0.8 * cover);
+                if (light == SL_SIM_RAIN) {
+                    grey = overcast_grey(up) * (1 + 0.05 * (double)clouds(seed, x, y));
+                    cb = 3;
+                    cr = -2;
+                }
+            }
+            if (light == SL_SIM_RAIN && (up < hill_top || up < tree_top)) {
+                /* A kilometre and more of rain lies before them. */
+                grey += (overcast_grey(0) - grey) * (up < tree_top ? 0.35 : 0.6);
+                cb *= 0.6;
+                cr *= 0.6;
             }
             if (light == SL_SIM_NIGHT && up < hill_top)
                 grey *= 0.5;
