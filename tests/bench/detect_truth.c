@@ -18,10 +18,12 @@
 
 #include "app/config/convert.h"
 #include "app/config/settings.h"
+#include "app/control/control.h"
 #include "app/detect/detector.h"
 #include "app/programs/detect_calibration.h"
 #include "hal/camera/image.h"
 #include "rt/cli.h"
+#include "rt/clock.h"
 #include "tools/sim/world.h"
 
 #define DRIVE_FRAMES 8
@@ -33,6 +35,13 @@
 #define SURE         0.9f
 #define BINS         6
 
+#define FRAMES_MAX 10000
+#define FRAME_NS   (50 * SL_NS_PER_MS)
+/* Neither was recorded. People look farther ahead than the small car's settings:
+ * by three widths of their lane. */
+#define HUMAN_SPEED_MPS   2.5
+#define HUMAN_LOOKAHEAD_M 2.0
+
 enum { STILL, TRACKED, MODES };
 static const char *const MODE_NAMES[MODES] = {"still", "tracked"};
 static const float BIN_ENDS[BINS] = {0.3f, 0.5f, 0.7f, 0.8f, SURE, 1.01f};
@@ -41,6 +50,12 @@ struct errors {
     double *offset_m, *heading_rad;
     int count, frames, lost, right, sure, sure_and_wrong;
     double nees_offset, nees_heading; /* sums of squared errors over variances */
+};
+
+/* All errors under one light on the tracks of full size. */
+struct pool {
+    double *offset_m, *heading_rad;
+    int count;
 };
 
 struct reliability {
@@ -314,11 +329,43 @@ static void print_errors(const char *name, const char *light, double wear, const
     fflush(stdout);
 }
 
+static void pool_errors(struct pool *pool, const struct errors *e)
+{
+    memcpy(pool->offset_m + pool->count, e->offset_m, (size_t)e->count * sizeof(double));
+    memcpy(pool->heading_rad + pool->count, e->heading_rad, (size_t)e->count * sizeof(double));
+    pool->count += e->count;
+}
+
+static double *numbers(size_t count)
+{
+    double *array = calloc(count, sizeof *array);
+    if (array == NULL)
+        give_up("no memory");
+    return array;
+}
+
+/* The tracks of everyday roads: oval and city. */
+static void print_pools(struct pool pools[SL_SIM_LIGHT_COUNT][2])
+{
+    printf("\noval and city together, each frame by itself: medians\n");
+    for (int light = 0; light < SL_SIM_LIGHT_COUNT; light++)
+        for (int w = 0; w < 2; w++) {
+            struct pool *p = &pools[light][w];
+            printf("  %-6s %s  offset %.1f cm, heading %.2f deg (%d frames)\n",
+                   sl_sim_light_name((enum sl_sim_light)light), w ? "worn 20 %" : "new paint",
+                   100 * quantile(p->offset_m, p->count, 0.5),
+                   quantile(p->heading_rad, p->count, 0.5) * 180 / M_PI, p->count);
+            free(p->offset_m);
+            free(p->heading_rad);
+        }
+}
+
 static void simulated(int frames)
 {
+    struct pool pools[SL_SIM_LIGHT_COUNT][2];
     static const char *const tracks[] = {"oval", "city", "nasty", "lab"};
     static const double wears[] = {0, 0.2};
-    enum { TRACKS = 4, WEARS = 2, CONDITIONS = TRACKS * WEARS * SL_SIM_LIGHT_COUNT };
+    enum { TRACKS = 4, EVERYDAY = 2, WEARS = 2, CONDITIONS = TRACKS * WEARS * SL_SIM_LIGHT_COUNT };
     int drives = (frames + CONDITIONS * DRIVE_FRAMES - 1) / (CONDITIONS * DRIVE_FRAMES);
     printf("%-6s %-6s %4s %-8s %13s %17s %7s %15s %6s\n%-26s %6s %6s %8s %8s %7s %7s %7s %6s\n",
            "track", "light", "wear", "frames", "offset cm", "heading deg", "right",
@@ -330,14 +377,16 @@ static void simulated(int frames)
                 const struct condition c = {tracks[t], (enum sl_sim_light)light, wears[w],
                                             strcmp(tracks[t], "lab") == 0};
                 struct errors errors[MODES] = {0};
-                size_t room = (size_t)drives * DRIVE_FRAMES * sizeof(double);
+                size_t room = (size_t)drives * DRIVE_FRAMES;
                 for (int mode = 0; mode < MODES; mode++) {
-                    errors[mode].offset_m = malloc(room);
-                    errors[mode].heading_rad = malloc(room);
-                    if (errors[mode].offset_m == NULL || errors[mode].heading_rad == NULL)
-                        give_up("no memory");
+                    errors[mode].offset_m = numbers(room);
+                    errors[mode].heading_rad = numbers(room);
                 }
+                if (t == 0)
+                    pools[light][w] = (struct pool){numbers(2 * room), numbers(2 * room), 0};
                 measure(&c, drives, errors);
+                if (t < EVERYDAY)
+                    pool_errors(&pools[light][w], &errors[STILL]);
                 for (int mode = 0; mode < MODES; mode++) {
                     print_errors(c.track, sl_sim_light_name(c.light), c.wear, MODE_NAMES[mode],
                                  &errors[mode]);
@@ -345,6 +394,7 @@ static void simulated(int frames)
                     free(errors[mode].heading_rad);
                 }
             }
+    print_pools(pools);
     int nowhere = frames / 20 / SL_SIM_LIGHT_COUNT, lost = 0;
     for (int light = 0; light < SL_SIM_LIGHT_COUNT; light++)
         lost += measure_nothing((enum sl_sim_light)light, nowhere);
@@ -449,6 +499,91 @@ static void labelled_roads(const char *folder)
     print_reliability("labelled roads, each frame by itself", &roads_reliability);
 }
 
+/* ---- what the controller makes of it, beside a human ---- */
+
+static double correlation(const double *a, const double *b, int n)
+{
+    double ma = 0, mb = 0, aa = 0, bb = 0, ab = 0;
+    for (int i = 0; i < n; i++) {
+        ma += a[i] / n;
+        mb += b[i] / n;
+    }
+    for (int i = 0; i < n; i++) {
+        aa += (a[i] - ma) * (a[i] - ma);
+        bb += (b[i] - mb) * (b[i] - mb);
+        ab += (a[i] - ma) * (b[i] - mb);
+    }
+    return ab / sqrt(aa * bb);
+}
+
+/* The steering that the small car's controller asks for along a recorded drive,
+ * frame by frame, against what its driver did: steering.csv, right positive. */
+static void human_steering(const char *folder, const char *clip)
+{
+    static struct sl_settings settings;
+    static double asked[FRAMES_MAX], human[FRAMES_MAX];
+    char path[2048];
+    struct sl_error err = {0};
+    struct sl_clip_calibrations *calibrations;
+    struct sl_detect_config config;
+    struct sl_control_config law;
+    struct sl_control control;
+    struct sl_image_decoder *decoder = sl_image_decoder_create();
+    size_t size;
+    snprintf(path, sizeof path, "%s/%s/steering.csv", folder, clip);
+    char *text = read_text(path, &size), *rest = text;
+    sl_settings_defaults(&settings);
+    snprintf(path, sizeof path, "%s/calibration.json", folder);
+    if (decoder == NULL ||
+        sl_settings_read(&settings, SL_SOURCE_DIR "/board/sim/lab.ini", &err) != 0 ||
+        sl_clip_calibrations_read(&calibrations, path, &err) != 0 ||
+        sl_clip_calibration(calibrations, clip, &config, &err) != 0)
+        give_up(err.text);
+    config.track = 1;
+    sl_settings_control(&settings, &law);
+    law.lookahead_min_m = HUMAN_LOOKAHEAD_M;
+    law.lookahead_time_s = 0;
+    law.actuation_delay_s = 0;
+    law.steering_max_rad = 0.6;
+    if (sl_detector_init(detectors[TRACKED], &config, &err) != 0 ||
+        sl_control_init(&control, &law, &err) != 0)
+        give_up(err.text);
+    int count = 0;
+    double steering_rad = 0;
+    strsep(&rest, "\n"); /* the columns' names */
+    for (char *line; (line = strsep(&rest, "\n")) != NULL && count < FRAMES_MAX;) {
+        char *number = strsep(&line, ","), *angle = strsep(&line, ",");
+        if (angle == NULL)
+            continue;
+        struct sl_frame_info info = {0};
+        struct sl_detection found;
+        snprintf(path, sizeof path, "%s/%s/%s.jpg", folder, clip, number);
+        char *jpeg = read_text(path, &size);
+        if (sl_image_decode(decoder, jpeg, size, SL_FORMAT_NV12, pixels, pixels_size, &info,
+                            &err) != 0)
+            give_up(err.text);
+        free(jpeg);
+        info.exposed_ns = (uint64_t)(count + 1) * FRAME_NS;
+        sl_detector_run(detectors[TRACKED], &info, pixels, &found);
+        const struct sl_control_input in = {.now_ns = info.exposed_ns,
+                                            .lane = &found,
+                                            .speed_mps = HUMAN_SPEED_MPS,
+                                            .steering_rad = steering_rad,
+                                            .speed_scale = 1};
+        struct sl_control_output out;
+        sl_control_step(&control, &in, &out);
+        steering_rad = out.steering_rad;
+        asked[count] = -steering_rad;
+        human[count++] = strtod(angle, NULL);
+    }
+    free(text);
+    sl_clip_calibrations_free(calibrations);
+    sl_image_decoder_destroy(decoder);
+    printf(
+        "\n%s: the controller's steering and the driver's correlate at r = %.2f over %d frames\n",
+        clip, correlation(asked, human, count), count);
+}
+
 int main(int argc, char **argv)
 {
     static const struct option names[] = {{"frames", 1, NULL, 'n'},
@@ -494,8 +629,10 @@ int main(int argc, char **argv)
         give_up("no memory");
     if (frames > 0)
         simulated((int)frames);
-    if (roads != NULL)
+    if (roads != NULL) {
         labelled_roads(roads);
+        human_steering(roads, "indoor_track");
+    }
     for (int mode = 0; mode < MODES; mode++)
         free(detectors[mode]);
     free(pixels);
