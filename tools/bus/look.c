@@ -6,7 +6,11 @@
 #include <string.h>
 
 #include "rt/cli.h"
+#include "rt/clock.h"
 #include "rt/records.h"
+
+#define FRAME_TRIES       4
+#define FRAME_PATIENCE_NS (50 * SL_NS_PER_MS)
 
 typedef char bus_name[SL_BUS_NAME_MAX + 1];
 
@@ -131,7 +135,12 @@ static void read_frame(struct bus_look *look)
                                                 .writers = SL_BUS_WRITERS_ANY};
     if (sl_bus_reader_open(&reader, &config, NULL) != 0)
         return;
-    if (sl_bus_acquire_newest(reader, &view) == 0) {
+    /* A frame may be overwritten while it is looked at: then the next one. */
+    for (int tries = 0; tries < FRAME_TRIES && look->width_px == 0; tries++) {
+        if (sl_bus_acquire_newest(reader, &view) != 0) {
+            sl_bus_wait(reader, sl_clock_now_ns() + FRAME_PATIENCE_NS);
+            continue;
+        }
         const size_t size = view.size;
         memcpy(&info, view.meta, sizeof info);
         if (sl_bus_release(reader, &view) == 0 && sl_frame_check(&info, size, NULL) == 0) {
