@@ -142,7 +142,7 @@ static bool column_at(const struct sl_detector *d, const struct sl_camera_model 
 
 bool sl_detector_column(const struct sl_detector *d, int side, double row_px, double *u_px)
 {
-    if (!d->found)
+    if (!d->found || !isfinite(row_px))
         return false;
     struct sl_camera_model m = pitched_camera(d);
     return column_at(d, &m, side, row_px, u_px) && *u_px > -4.0 * d->width_px &&
