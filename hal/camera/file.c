@@ -1,9 +1,12 @@
-/* Pictures from disk, in the rhythm of a sensor.
+/* Pictures and uncompressed video from disk, in the rhythm of a sensor.
  *
  * All that can be taken beforehand is taken while opening: the list of files,
  * and memory for the largest of them. A picture that cannot be delivered
  * (unreadable, truncated, of another size) costs its turn and is counted; the
- * drive goes on with the next. */
+ * drive goes on with the next.
+ *
+ * Video on standard input comes once and in order: its writer waits for us, so
+ * that a late caller loses nothing, and it cannot begin again. */
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
@@ -18,6 +21,7 @@
 #include "hal/camera/drivers.h"
 #include "hal/camera/image.h"
 #include "hal/camera/pacer.h"
+#include "hal/camera/y4m.h"
 #include "rt/clock.h"
 
 /* Above any picture of 8192 x 8192 that is read here; a larger file is not one. */
@@ -30,6 +34,10 @@ struct file_camera {
     uint8_t *bytes;
     size_t capacity;
     struct sl_image_decoder *decoder;
+    struct sl_y4m *video;         /* instead of all of these */
+    bool begun;                   /* a stream has been started once */
+    bool due;                     /* a stream's frame is due and did not come yet, */
+    uint64_t due_ns;              /* since then */
     uint32_t width_px, height_px; /* of the first picture, before rounding */
     uint32_t fourcc;
     double rate_hz;
@@ -85,6 +93,12 @@ static bool is_picture(const char *name)
             return name[0] != '.';
     }
     return false;
+}
+
+static bool is_video(const char *source)
+{
+    const char *dot = strrchr(source, '.');
+    return strcmp(source, "-") == 0 || (dot != NULL && strcasecmp(dot, ".y4m") == 0);
 }
 
 /* Takes the path over, also when it fails. */
@@ -155,7 +169,7 @@ static int list_source(struct file_camera *f, const char *source, struct sl_erro
     else
         failed = sl_error_set(err, -errno,
                               "cannot open %s: %s; give a folder of pictures, a "
-                              "picture, or a pattern such as 'folder/*.jpg'",
+                              "picture, a .y4m video, or a pattern such as 'folder/*.jpg'",
                               source, strerror(errno));
     if (failed == 0)
         qsort(f->paths, f->count, sizeof *f->paths, compare_paths);
@@ -227,6 +241,38 @@ static int take_memory(struct file_camera *f, struct sl_error *err)
     return 0;
 }
 
+static int open_pictures(struct file_camera *f, const struct sl_camera_config *config,
+                         struct sl_error *err)
+{
+    int failed = list_source(f, config->source, err);
+    if (failed == 0)
+        failed = take_memory(f, err);
+    size_t size;
+    if (failed == 0)
+        failed = read_picture(f, f->paths[0], config->width_px, config->height_px, &size, err);
+    return failed;
+}
+
+static int open_video(struct file_camera *f, const struct sl_camera_config *config,
+                      struct sl_error *err)
+{
+    const int failed = sl_y4m_open(&f->video, config->source, err);
+    if (failed)
+        return failed;
+    const struct sl_y4m_header *header = sl_y4m_header(f->video);
+    f->width_px = header->width_px;
+    f->height_px = header->height_px;
+    if (config->width_px != 0 &&
+        (f->width_px != config->width_px || f->height_px != config->height_px))
+        return sl_error_set(err, -EPROTO, "%s has %u x %u px, not %u x %u", config->source,
+                            f->width_px, f->height_px, config->width_px, config->height_px);
+    if (f->loop && sl_y4m_is_stream(f->video))
+        return sl_error_set(err, -EINVAL,
+                            "video on standard input cannot begin again: switch the camera's loop "
+                            "off, or give a file");
+    return 0;
+}
+
 static int file_open(void *state, const struct sl_camera_config *config,
                      struct sl_camera_caps *caps, struct sl_error *err)
 {
@@ -241,13 +287,10 @@ static int file_open(void *state, const struct sl_camera_config *config,
                             "pictures are not decoded to %s, only to GRAY8, NV12, YUYV and BGR24",
                             sl_frame_format_name(f->fourcc, name));
     if (config->source == NULL || config->source[0] == '\0')
-        return sl_error_set(err, -EINVAL, "the file camera needs a folder, a pattern or a picture");
-    int failed = list_source(f, config->source, err);
-    if (failed == 0)
-        failed = take_memory(f, err);
-    size_t size;
-    if (failed == 0)
-        failed = read_picture(f, f->paths[0], config->width_px, config->height_px, &size, err);
+        return sl_error_set(err, -EINVAL,
+                            "the file camera needs a folder, a pattern, a picture or a .y4m video");
+    const int failed =
+        is_video(config->source) ? open_video(f, config, err) : open_pictures(f, config, err);
     if (failed)
         return failed;
 
@@ -256,7 +299,8 @@ static int file_open(void *state, const struct sl_camera_config *config,
     caps->width_px = f->width_px & halved;
     caps->height_px = f->fourcc == SL_FORMAT_NV12 ? f->height_px & ~1u : f->height_px;
     if (sl_frame_layout(&layout, f->fourcc, caps->width_px, caps->height_px) != 0)
-        return sl_error_set(err, -EPROTO, "%s is too small: %u x %u px", f->paths[0], f->width_px,
+        return sl_error_set(err, -EPROTO, "%s is too small: %u x %u px",
+                            f->video != NULL ? config->source : f->paths[0], f->width_px,
                             f->height_px);
     caps->fourcc = f->fourcc;
     caps->frame_bytes = layout.size_bytes;
@@ -267,34 +311,77 @@ static int file_open(void *state, const struct sl_camera_config *config,
 static int file_start(void *state, struct sl_error *err)
 {
     struct file_camera *f = state;
-    (void)err;
+    if (f->begun && f->video != NULL && sl_y4m_is_stream(f->video))
+        return sl_error_set(err, -ESPIPE, "video on standard input cannot begin again");
+    f->begun = true;
     sl_pacer_reset(&f->pacer, f->rate_hz);
     return 0;
+}
+
+/* Decodes picture `index` of the list, or frame `index` of a video's file. */
+static int take_indexed(struct file_camera *f, uint64_t index, void *memory, size_t capacity,
+                        struct sl_frame_info *info)
+{
+    const uint8_t *planes;
+    if (f->video != NULL) {
+        const int failed = sl_y4m_read(f->video, index, &planes, &f->why);
+        return failed ? failed
+                      : sl_y4m_convert(sl_y4m_header(f->video), planes, f->fourcc, memory, capacity,
+                                       info, &f->why);
+    }
+    const char *path = f->paths[index];
+    size_t size;
+    int failed = read_picture(f, path, f->width_px, f->height_px, &size, &f->why);
+    if (failed)
+        return failed;
+    failed =
+        sl_image_decode(f->decoder, f->bytes, size, f->fourcc, memory, capacity, info, &f->why);
+    if (failed)
+        sl_error_prefix(&f->why, "%s", path);
+    return failed;
+}
+
+/* What is due may not have come yet: then the next call goes on waiting for it. */
+static int take_streamed(struct file_camera *f, void *memory, size_t capacity,
+                         struct sl_frame_info *info, uint64_t deadline_ns)
+{
+    const uint8_t *planes;
+    const int failed = sl_y4m_next(f->video, deadline_ns, &planes, &f->why);
+    if (failed == -ETIMEDOUT || failed == -ENODATA)
+        return failed;
+    f->due = false;
+    f->taken++;
+    return failed ? failed
+                  : sl_y4m_convert(sl_y4m_header(f->video), planes, f->fourcc, memory, capacity,
+                                   info, &f->why);
 }
 
 static int file_fill(void *state, void *memory, size_t capacity, struct sl_frame_info *info,
                      uint64_t deadline_ns)
 {
     struct file_camera *f = state;
-    uint64_t index, due_ns, skipped;
-    if (!f->loop && f->pacer.next >= f->count)
+    const bool stream = f->video != NULL && sl_y4m_is_stream(f->video);
+    const uint64_t count = f->video != NULL ? sl_y4m_count(f->video) : f->count;
+    uint64_t index = 0, skipped = 0;
+    int failed;
+    if (!stream && !f->loop && f->pacer.next >= count)
         return -ENODATA;
-    /* Late or not, the last picture is shown: nothing newer will come. */
-    const uint64_t last = f->loop ? UINT64_MAX : f->count - 1;
-    int failed = sl_pacer_wait(&f->pacer, deadline_ns, last, &index, &due_ns, &skipped);
-    if (failed)
-        return failed;
-    f->taken += skipped + 1;
-    f->dropped += skipped;
-
-    const char *path = f->paths[index % f->count];
-    size_t size;
-    failed = read_picture(f, path, f->width_px, f->height_px, &size, &f->why);
-    if (failed == 0) {
-        failed =
-            sl_image_decode(f->decoder, f->bytes, size, f->fourcc, memory, capacity, info, &f->why);
+    if (!f->due) {
+        /* Late or not, the last picture is shown: nothing newer will come. */
+        const uint64_t last = stream ? f->pacer.next : f->loop ? UINT64_MAX : count - 1;
+        failed = sl_pacer_wait(&f->pacer, deadline_ns, last, &index, &f->due_ns, &skipped);
         if (failed)
-            sl_error_prefix(&f->why, "%s", path);
+            return failed;
+    }
+    if (stream) {
+        f->due = true;
+        failed = take_streamed(f, memory, capacity, info, deadline_ns);
+        if (failed == -ETIMEDOUT || failed == -ENODATA)
+            return failed;
+    } else {
+        f->taken += skipped + 1;
+        f->dropped += skipped;
+        failed = take_indexed(f, index % count, memory, capacity, info);
     }
     if (failed) {
         f->dropped++;
@@ -302,7 +389,7 @@ static int file_fill(void *state, void *memory, size_t capacity, struct sl_frame
     }
     info->frame_id = f->taken;
     info->dropped = f->dropped;
-    info->exposed_ns = due_ns;
+    info->exposed_ns = f->due_ns;
     info->received_ns = sl_clock_now_ns();
     return 0;
 }
@@ -320,6 +407,7 @@ static void file_close(void *state)
     free(f->paths);
     free(f->bytes);
     sl_image_decoder_destroy(f->decoder);
+    sl_y4m_close(f->video);
     memset(f, 0, sizeof *f);
 }
 
@@ -330,7 +418,8 @@ static const char *file_problem(const void *state)
 
 const struct sl_camera_driver sl_camera_file = {
     .name = "file",
-    .help = "pictures from disk (JPEG, PGM, PPM); source: a folder, a glob pattern or a picture",
+    .help = "pictures (JPEG, PGM, PPM) or video (Y4M) from disk; source: a folder, a glob pattern, "
+            "a picture, a .y4m file, or - for Y4M on standard input",
     .state_bytes = sizeof(struct file_camera),
     .open = file_open,
     .start = file_start,

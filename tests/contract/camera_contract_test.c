@@ -109,6 +109,18 @@ static void expect_open_error(const struct sl_camera_config *config, int code, c
     assert_int_equal(sl_camera_open(&camera, config, NULL), code);
 }
 
+/* For sources that can be opened once. */
+static void expect_open_error_once(const struct sl_camera_config *config, int code,
+                                   const char *word)
+{
+    struct sl_camera *camera = NULL;
+    err.text[0] = '\0';
+    const int result = sl_camera_open(&camera, config, &err);
+    if (result != code || strstr(err.text, word) == NULL)
+        fail_msg("got %d '%s' instead of %d '..%s..'", result, err.text, code, word);
+    assert_null(camera);
+}
+
 /* ---- a process that publishes frames, played by a thread ---- */
 
 struct publisher {
@@ -211,6 +223,12 @@ static void file_begin(double rate_hz, struct sl_camera_config *config)
     config->loop = true;
 }
 
+static void video_begin(double rate_hz, struct sl_camera_config *config)
+{
+    file_begin(rate_hz, config);
+    config->source = in_folder("drive.y4m");
+}
+
 static void pattern_begin(double rate_hz, struct sl_camera_config *config)
 {
     config->rate_hz = rate_hz;
@@ -221,6 +239,7 @@ static void no_end(void) {}
 static const struct fixture FIXTURES[] = {
     {"bus", bus_begin, bus_end},
     {"file", file_begin, no_end},
+    {"file", video_begin, no_end},
     {"pattern", pattern_begin, no_end},
 };
 #define FIXTURE_COUNT (sizeof FIXTURES / sizeof FIXTURES[0])
@@ -250,7 +269,12 @@ static void every_driver_has_a_fixture(void **state)
         assert_true(driver->open && driver->start && driver->fill && driver->stop &&
                     driver->close && driver->problem);
     }
-    assert_int_equal(count, FIXTURE_COUNT);
+    for (size_t i = 0; i < FIXTURE_COUNT; i++) {
+        bool found = false;
+        for (size_t n = 0; n < count; n++)
+            found = found || strcmp(FIXTURES[i].driver, sl_camera_drivers[n]->name) == 0;
+        assert_true(found);
+    }
 }
 
 static void wrong_settings_do_not_open(void **state)
@@ -652,6 +676,354 @@ static void file_shows_the_last_picture_however_late(void **state)
     sl_camera_close(camera);
 }
 
+/* ---- file: video ---- */
+
+#define Y4M "YUV4MPEG2 "
+
+/* A video of frames of one shade: 1, 2, 3 and so on, each with its line. */
+static size_t make_video(uint8_t *to, const char *header, const char *line, size_t frame_bytes,
+                         int frames)
+{
+    size_t size = (size_t)sprintf((char *)to, "%s", header);
+    for (int i = 1; i <= frames; i++) {
+        size += (size_t)sprintf((char *)to + size, "%s", line);
+        memset(to + size, i, frame_bytes);
+        size += frame_bytes;
+    }
+    return size;
+}
+
+static uint8_t video_bytes[512 * 1024];
+
+static char *write_video(const char *name, const char *header, const char *line, size_t frame_bytes,
+                         int frames)
+{
+    char *path = in_folder(name);
+    write_file(path, video_bytes, make_video(video_bytes, header, line, frame_bytes, frames));
+    return path;
+}
+
+static void video_headers_that_do_not_open(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *word;
+    } BAD[] = {
+        {"", "ends within its header"},
+        {"YUV4", "ends within its header"},
+        {"YUV5MPEG2 W16 H8\n", "no YUV4MPEG2"},
+        {"YUV4MPEG2W16 H8\n", "no YUV4MPEG2"},
+        {"\xff\xd8\xff\xe0", "no YUV4MPEG2"},
+        {Y4M "W16 H8", "ends within its header"},
+        {Y4M "\n", "no width and height"},
+        {Y4M "W16\n", "no width and height"},
+        {Y4M "W0 H8\n", "no width and height"},
+        {Y4M "W16 H-8\n", "no width and height"},
+        {Y4M "W8193 H8\n", "no width and height"},
+        {Y4M "W99999999999999999999 H8\n", "no width and height"},
+        {Y4M "W16x H8\n", "no width and height"},
+        {Y4M "W H\n", "no width and height"},
+        {Y4M "W16 H8 C422\n", "C422 is not read"},
+        {Y4M "W16 H8 C444alpha\n", "C444alpha is not read"},
+        {Y4M "W16 H8 C420p10\n", "ffmpeg -pix_fmt yuv420p"},
+        {Y4M "W16 H8 Cmono16\n", "Cmono16 is not read"},
+        {Y4M "W16 H8 C\n", "is not read"},
+        {Y4M "W16 H8\n", "has no frames"},
+        {Y4M "W16 H8\nFRAM", "ends within a frame"},
+        {Y4M "W16 H8\nFRAME", "ends within a frame"},
+        {Y4M "W16 H8\nFRAME\n", "ends within a frame"},
+        {Y4M "W16 H8\nFRAME\nxyz", "ends within a frame"},
+        {Y4M "W16 H8\nFRAMES\nxyz", "does not begin with FRAME"},
+        {Y4M "W8192 H8192\nFRAME\nxyz", "ends within a frame"},
+        {Y4M "W1 H1 Cmono\nFRAME\nx", "too small"},
+    };
+    struct sl_camera_config config = {.driver = "file", .source = in_folder("hostile.y4m")};
+    for (size_t i = 0; i < sizeof BAD / sizeof BAD[0]; i++) {
+        write_file(config.source, BAD[i].text, strlen(BAD[i].text));
+        expect_open_error(&config, -EPROTO, BAD[i].word);
+        expect_open_error(&config, -EPROTO, "hostile.y4m");
+    }
+    /* A line without an end, in the header and in a frame. */
+    memset(video_bytes, 'I', 4096);
+    memcpy(video_bytes, Y4M, 10);
+    video_bytes[10] = ' ';
+    write_file(config.source, video_bytes, 4096);
+    expect_open_error(&config, -EPROTO, "longer than");
+    memcpy(video_bytes, Y4M "W2 H2\nFRAME ", 22);
+    write_file(config.source, video_bytes, 4096);
+    expect_open_error(&config, -EPROTO, "longer than");
+    /* A NUL is a byte like others. */
+    write_file(config.source, "YUV4MPEG2\0W16 H8\nFRAME\n", 24);
+    expect_open_error(&config, -EPROTO, "no YUV4MPEG2");
+
+    config.source = in_folder("missing.y4m");
+    expect_open_error(&config, -ENOENT, "missing.y4m: No such file");
+    config.source = new_folder("folder.y4m");
+    expect_open_error(&config, -EPROTO, "no ordinary file");
+    config.source = in_folder("pipe.y4m");
+    assert_int_equal(mkfifo(config.source, 0600), 0);
+    expect_open_error(&config, -EPROTO, "no ordinary file");
+    config.source = in_folder("drive.y4m");
+    config.width_px = WIDTH_PX;
+    config.height_px = HEIGHT_PX + 2;
+    expect_open_error(&config, -EPROTO, "not 128 x 98");
+}
+
+static void video_frames_come_in_order_and_end(void **state)
+{
+    (void)state;
+    /* Rate, interlacing, aspect and comments do not matter; frames' lines may
+     * say something. */
+    const struct sl_camera_config config = {
+        .driver = "file",
+        .source =
+            write_video("odd.Y4M", Y4M "W33 H17 F30000:1001 Ip A1:1 C420mpeg2 XCOLORRANGE=FULL\n",
+                        "FRAME Ixyz XSOMETHING\n", 33 * 17 + 2 * 17 * 9, 4),
+        .fourcc = SL_FORMAT_GRAY8};
+    struct sl_camera *camera = start_camera(&config);
+    struct sl_frame_info info;
+    uint64_t id = 0;
+    for (int round = 0; round < 2; round++) {
+        for (int shade = 1; shade <= 4; shade++) {
+            assert_int_equal(fill(camera, &info, 0), 0);
+            assert_int_equal(info.width_px, 33);
+            assert_int_equal(info.height_px, 17);
+            assert_int_equal(memory[0], shade);
+            assert_int_equal(memory[33 * 17 - 1], shade);
+            assert_int_equal(info.frame_id, ++id);
+        }
+        assert_int_equal(fill(camera, &info, 0), -ENODATA);
+        assert_int_equal(fill(camera, &info, 1000), -ENODATA);
+        sl_camera_stop(camera);
+        assert_int_equal(sl_camera_start(camera, &err), 0);
+    }
+    sl_camera_close(camera);
+}
+
+static void video_that_is_damaged_ends_there(void **state)
+{
+    (void)state;
+    static const char *const REASONS[] = {"ends within a frame", "does not begin with FRAME"};
+    for (int kind = 0; kind < 2; kind++) {
+        const size_t frame = 6 + 32 * 16;
+        size_t size =
+            make_video(video_bytes, Y4M "W32 H16 Cmono XCOLORRANGE=FULL\n", "FRAME\n", 32 * 16, 5);
+        if (kind == 0)
+            size -= frame + 1; /* the fourth lacks a byte */
+        else
+            video_bytes[size - 2 * frame] = 'x'; /* as its first */
+        struct sl_camera_config config = {
+            .driver = "file", .source = in_folder("torn.y4m"), .fourcc = SL_FORMAT_GRAY8};
+        write_file(config.source, video_bytes, size);
+        struct sl_camera *camera = start_camera(&config);
+        struct sl_frame_info info;
+        for (int shade = 1; shade <= 3; shade++) {
+            assert_int_equal(fill(camera, &info, 0), 0);
+            assert_int_equal(memory[0], shade);
+        }
+        assert_int_equal(fill(camera, &info, 0), -EPROTO);
+        assert_non_null(strstr(sl_camera_problem(camera), REASONS[kind]));
+        assert_int_equal(fill(camera, &info, 0), -ENODATA);
+        sl_camera_close(camera);
+    }
+    /* Cut while it is open. */
+    const struct sl_camera_config config = {
+        .driver = "file",
+        .source = write_video("cut.y4m", Y4M "W32 H16 Cmono\n", "FRAME\n", 32 * 16, 3)};
+    struct sl_camera *camera = start_camera(&config);
+    struct sl_frame_info info;
+    assert_int_equal(truncate(config.source, 100), 0);
+    assert_int_equal(fill(camera, &info, 0), -EPROTO);
+    assert_non_null(strstr(sl_camera_problem(camera), "shrunk"));
+    sl_camera_close(camera);
+}
+
+/* The same colours as a picture has, from either range, in every format. */
+static void video_colours_are_those_of_pictures(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *header;
+        uint8_t y, cb, cr;               /* in the video */
+        uint8_t luma, c_b, c_r, b, g, r; /* in the frame */
+    } COLOURS[] = {
+        {Y4M "W4 H2 C420jpeg XCOLORRANGE=FULL\n", 76, 85, 255, 76, 85, 255, 0, 0, 254},
+        {Y4M "W4 H2 C420jpeg XCOLORRANGE=LIMITED\n", 81, 90, 240, 76, 85, 255, 0, 0, 254},
+        {Y4M "W4 H2\n", 16, 128, 128, 0, 128, 128, 0, 0, 0},
+        {Y4M "W4 H2 C420paldv\n", 235, 128, 128, 255, 128, 128, 255, 255, 255},
+        {Y4M "W4 H2\n", 0, 0, 255, 0, 0, 255, 0, 0, 178},
+        {Y4M "W4 H2\n", 255, 128, 128, 255, 128, 128, 255, 255, 255},
+    };
+    for (size_t i = 0; i < sizeof COLOURS / sizeof COLOURS[0]; i++) {
+        static const uint32_t FORMATS[] = {SL_FORMAT_GRAY8, SL_FORMAT_NV12, SL_FORMAT_YUYV,
+                                           SL_FORMAT_BGR24};
+        size_t size = (size_t)sprintf((char *)video_bytes, "%sFRAME\n", COLOURS[i].header);
+        memset(video_bytes + size, COLOURS[i].y, 8);
+        memset(video_bytes + size + 8, COLOURS[i].cb, 2);
+        memset(video_bytes + size + 10, COLOURS[i].cr, 2);
+        for (size_t f = 0; f < sizeof FORMATS / sizeof FORMATS[0]; f++) {
+            struct sl_camera_config config = {
+                .driver = "file", .source = in_folder("colour.y4m"), .fourcc = FORMATS[f]};
+            write_file(config.source, video_bytes, size + 12);
+            struct sl_camera *camera = start_camera(&config);
+            struct sl_frame_info info;
+            assert_int_equal(fill(camera, &info, 0), 0);
+            const uint8_t expected[4][4] = {
+                {COLOURS[i].luma},
+                {COLOURS[i].luma},
+                {COLOURS[i].luma, COLOURS[i].c_b, COLOURS[i].luma, COLOURS[i].c_r},
+                {COLOURS[i].b, COLOURS[i].g, COLOURS[i].r}};
+            const size_t bytes[] = {1, 1, 4, 3};
+            for (size_t k = 0; k < bytes[f]; k++)
+                assert_in_range(memory[k], expected[f][k] > 0 ? expected[f][k] - 1 : 0,
+                                expected[f][k] + 1);
+            if (FORMATS[f] == SL_FORMAT_NV12) {
+                assert_int_equal(memory[8], COLOURS[i].c_b);
+                assert_int_equal(memory[9], COLOURS[i].c_r);
+            }
+            sl_camera_close(camera);
+        }
+    }
+    /* Without chroma it is neutral. */
+    struct sl_camera_config config = {
+        .driver = "file",
+        .source = write_video("mono.y4m", Y4M "W4 H2 Cmono XCOLORRANGE=FULL\n", "FRAME\n", 8, 1)};
+    struct sl_camera *camera = start_camera(&config);
+    struct sl_frame_info info;
+    assert_int_equal(fill(camera, &info, 0), 0);
+    assert_int_equal(memory[7], 1);
+    assert_int_equal(memory[8], 128);
+    assert_int_equal(memory[11], 128);
+    sl_camera_close(camera);
+}
+
+/* ---- file: video on standard input ---- */
+
+struct feeder {
+    pthread_t thread;
+    int fd;
+    const uint8_t *bytes;
+    size_t size, pause_at; /* after so many bytes it waits to be told to go on */
+    _Atomic bool go_on;
+};
+
+static void *feed(void *argument)
+{
+    struct feeder *f = argument;
+    size_t at = 0;
+    while (at < f->size) {
+        while (at >= f->pause_at && !atomic_load(&f->go_on))
+            sl_clock_sleep_until_ns(in_ms(1));
+        const size_t end = at < f->pause_at && f->pause_at < f->size ? f->pause_at : f->size;
+        const size_t part = end - at < 777 ? end - at : 777; /* never a whole frame */
+        const ssize_t put = write(f->fd, f->bytes + at, part);
+        if (put < 0)
+            break;
+        at += (size_t)put;
+    }
+    close(f->fd);
+    return NULL;
+}
+
+/* A pipe takes standard input's place. The old one, to be given back. */
+static int feed_start(struct feeder *f, const uint8_t *bytes, size_t size, size_t pause_at)
+{
+    int ends[2];
+    const int before = dup(STDIN_FILENO);
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(dup2(ends[0], STDIN_FILENO), STDIN_FILENO);
+    close(ends[0]);
+    *f = (struct feeder){.fd = ends[1], .bytes = bytes, .size = size, .pause_at = pause_at};
+    assert_int_equal(pthread_create(&f->thread, NULL, feed, f), 0);
+    return before;
+}
+
+static void feed_stop(struct feeder *f, int before)
+{
+    atomic_store(&f->go_on, true);
+    assert_int_equal(pthread_join(f->thread, NULL), 0);
+    if (before >= 0) {
+        dup2(before, STDIN_FILENO);
+        close(before);
+    } else {
+        close(STDIN_FILENO);
+    }
+}
+
+static void video_streams_wait_for_their_frames(void **state)
+{
+    (void)state;
+    static const char header[] = Y4M "W64 H32 Cmono XCOLORRANGE=FULL\n";
+    const size_t frame = 6 + 64 * 32;
+    const size_t size = make_video(video_bytes, header, "FRAME\n", 64 * 32, 12);
+    struct feeder feeder;
+    const int before =
+        feed_start(&feeder, video_bytes, size, sizeof header - 1 + 2 * frame + frame / 2);
+    struct sl_camera_config config = {
+        .driver = "file", .source = "-", .fourcc = SL_FORMAT_GRAY8, .rate_hz = 1000};
+    struct sl_camera *camera = start_camera(&config);
+    struct sl_frame_info info;
+    uint64_t last_ns = 0;
+    for (int shade = 1; shade <= 12; shade++) {
+        if (shade == 3) { /* half of it is there */
+            const uint64_t deadline = in_ms(30);
+            assert_int_equal(sl_camera_fill(camera, memory, sizeof memory, &info, deadline),
+                             -ETIMEDOUT);
+            assert_true(sl_clock_now_ns() >= deadline);
+            assert_int_equal(fill(camera, &info, 0), -ETIMEDOUT);
+            atomic_store(&feeder.go_on, true);
+        }
+        assert_int_equal(fill(camera, &info, 5000), 0);
+        assert_int_equal(memory[0], shade);
+        assert_int_equal(memory[64 * 32 - 1], shade);
+        /* However late, no frame of a stream is passed over. */
+        assert_int_equal(info.frame_id, shade);
+        assert_int_equal(info.dropped, 0);
+        assert_true(info.exposed_ns > last_ns && info.exposed_ns <= info.received_ns);
+        last_ns = info.exposed_ns;
+    }
+    assert_int_equal(fill(camera, &info, 5000), -ENODATA);
+    assert_int_equal(fill(camera, &info, 0), -ENODATA);
+    sl_camera_stop(camera);
+    assert_int_equal(sl_camera_start(camera, &err), -ESPIPE);
+    assert_non_null(strstr(err.text, "cannot begin again"));
+    sl_camera_close(camera);
+    feed_stop(&feeder, before);
+}
+
+static void video_streams_that_fail(void **state)
+{
+    (void)state;
+    struct sl_camera_config config = {.driver = "file", .source = "-", .loop = true};
+    struct feeder feeder;
+    struct sl_frame_info info;
+    size_t size = make_video(video_bytes, Y4M "W32 H16 Cmono\n", "FRAME\n", 32 * 16, 2);
+    int before = feed_start(&feeder, video_bytes, size, SIZE_MAX);
+    expect_open_error_once(&config, -EINVAL, "cannot begin again");
+    feed_stop(&feeder, before);
+    config.loop = false;
+
+    before = feed_start(&feeder, video_bytes, 0, SIZE_MAX);
+    expect_open_error_once(&config, -EPROTO, "standard input: no video came");
+    feed_stop(&feeder, before);
+    before = feed_start(&feeder, video_bytes, 12, SIZE_MAX);
+    expect_open_error_once(&config, -EPROTO, "ends within its header");
+    feed_stop(&feeder, before);
+    before = feed_start(&feeder, (const uint8_t *)"nonsense", 8, SIZE_MAX);
+    expect_open_error_once(&config, -EPROTO, "no YUV4MPEG2");
+    feed_stop(&feeder, before);
+
+    /* It ends within the second frame: told once. */
+    before = feed_start(&feeder, video_bytes, size - 1, SIZE_MAX);
+    struct sl_camera *camera = start_camera(&config);
+    assert_int_equal(fill(camera, &info, 5000), 0);
+    assert_int_equal(fill(camera, &info, 5000), -EPROTO);
+    assert_non_null(strstr(sl_camera_problem(camera), "ends within a frame"));
+    assert_int_equal(fill(camera, &info, 5000), -ENODATA);
+    sl_camera_close(camera);
+    feed_stop(&feeder, before);
+}
+
 /* ---- pattern ---- */
 
 static void pattern_draws_its_id_in_every_format(void **state)
@@ -991,6 +1363,8 @@ static int create(void **state)
         snprintf(name, sizeof name, "drive/%d.pgm", i);
         write_pgm(in_folder(name), WIDTH_PX, HEIGHT_PX, (uint8_t)i);
     }
+    write_video("drive.y4m", Y4M "W128 H96 C420jpeg\n", "FRAME\n", WIDTH_PX * HEIGHT_PX * 3 / 2,
+                PICTURES);
     return 0;
 }
 
@@ -1019,6 +1393,12 @@ int main(void)
         cmocka_unit_test(file_order_is_natural_and_ends),
         cmocka_unit_test(file_bad_pictures_cost_their_turn),
         cmocka_unit_test(file_shows_the_last_picture_however_late),
+        cmocka_unit_test(video_headers_that_do_not_open),
+        cmocka_unit_test(video_frames_come_in_order_and_end),
+        cmocka_unit_test(video_that_is_damaged_ends_there),
+        cmocka_unit_test(video_colours_are_those_of_pictures),
+        cmocka_unit_test(video_streams_wait_for_their_frames),
+        cmocka_unit_test(video_streams_that_fail),
         cmocka_unit_test(pattern_draws_its_id_in_every_format),
         cmocka_unit_test(pattern_shows_a_lane),
         cmocka_unit_test(pattern_sizes_that_do_not_open),

@@ -225,6 +225,260 @@ static void bad_pictures(void **state)
     free(text);
 }
 
+/* ---- video ---- */
+
+/* Two pictures of the clip "one", as often as asked, as a video; then `cut`
+ * bytes are taken off its end. */
+static void write_video(const char *name, int frames, long cut)
+{
+    static const char *const pictures[] = {"roads/one/0000.pgm", "roads/one/0001.pgm"};
+    const size_t head = strlen("P5\n800 600\n255\n"), size = 800 * 600;
+    char path[256];
+    uint8_t *bytes = malloc(head + size);
+    assert_non_null(bytes);
+    path_of(path, name);
+    FILE *to = fopen(path, "wb");
+    assert_non_null(to);
+    fprintf(to, "YUV4MPEG2 W800 H600 F60:1 Cmono XCOLORRANGE=FULL\n");
+    for (int i = 0; i < frames; i++) {
+        path_of(path, pictures[i % 2]);
+        FILE *from = fopen(path, "rb");
+        assert_non_null(from);
+        assert_int_equal(fread(bytes, 1, head + size, from), head + size);
+        fclose(from);
+        fprintf(to, "FRAME\n");
+        assert_int_equal(fwrite(bytes + head, 1, size, to), size);
+    }
+    const long end = ftell(to);
+    fclose(to);
+    free(bytes);
+    path_of(path, name);
+    assert_int_equal(truncate(path, end - cut), 0);
+}
+
+/* The line's columns of one side as they were written. */
+static char *lane_of(const char *line, int side)
+{
+    cJSON *o = cJSON_Parse(line);
+    assert_non_null(o);
+    char *text = cJSON_PrintUnformatted(cJSON_GetArrayItem(cJSON_GetObjectItem(o, "lanes"), side));
+    cJSON_Delete(o);
+    assert_non_null(text);
+    return text;
+}
+
+static void assert_same_lanes(const char *a, const char *b)
+{
+    for (int side = 0; side < 2; side++) {
+        char *x = lane_of(a, side), *y = lane_of(b, side);
+        assert_string_equal(x, y);
+        free(x);
+        free(y);
+    }
+}
+
+static void video_finds_what_pictures_do(void **state)
+{
+    (void)state;
+    write_video("drive.y4m", 4, 0);
+    assert_int_equal(run("--images roads/one --calibration board.ini --predictions pictures"), 0);
+    assert_int_equal(run("--video drive.y4m --calibration board.ini --predictions frames"
+                         " --overlay drawn"),
+                     0);
+    char *pictures = read_text("pictures"), *frames = read_text("frames");
+    char *rest = NULL, *lines[4], *expected[2];
+    expected[0] = strtok_r(pictures, "\n", &rest);
+    expected[1] = strtok_r(NULL, "\n", &rest);
+    for (int i = 0; i < 4; i++) {
+        char name[64];
+        lines[i] = strtok_r(i ? NULL : frames, "\n", &rest);
+        assert_non_null(lines[i]);
+        snprintf(name, sizeof name, "\"raw_file\":\"drive/%06d\"", i + 1);
+        assert_non_null(strstr(lines[i], name));
+        assert_same_lanes(lines[i], expected[i % 2]);
+    }
+    assert_null(strtok_r(NULL, "\n", &rest));
+    free(pictures);
+    free(frames);
+    struct stat st;
+    char path[256];
+    path_of(path, "drawn/drive/000004.jpg");
+    assert_int_equal(stat(path, &st), 0);
+    assert_true(st.st_size > 5000);
+
+    /* The same from standard input, and a folder in its order. */
+    assert_int_equal(run("--video - --calibration board.ini --predictions piped <drive.y4m"), 0);
+    assert_int_equal(run("--video - --calibration board.ini --json < /dev/null"), 2);
+    assert_said("standard input");
+    char command[512];
+    snprintf(command, sizeof command,
+             "cd %s && cat drive.y4m | " SL_BIN_DIR
+             "/skylane-detect --video - --calibration board.ini --predictions piped >said 2>&1",
+             folder);
+    assert_int_equal(system(command), 0);
+    frames = read_text("piped");
+    assert_non_null(strstr(frames, "\"raw_file\":\"video/000004\""));
+    assert_null(strstr(frames, "000005"));
+    free(frames);
+    assert_int_equal(run("--video roads/one/ --calibration clips.json --predictions -"), 0);
+    assert_said("\"raw_file\":\"one/000002\"");
+}
+
+static void video_that_is_bad(void **state)
+{
+    (void)state;
+    write_video("torn.y4m", 3, 7);
+    assert_int_equal(run("--video torn.y4m --calibration board.ini --predictions out.jsonl"), 1);
+    assert_said("torn/000003: the video ends within a frame");
+    assert_said("1 could not be processed");
+    char *text = read_text("out.jsonl");
+    assert_non_null(strstr(text, "torn/000002"));
+    free(text);
+    assert_int_equal(run("--video missing.y4m --calibration board.ini"), 2);
+    assert_said("missing.y4m");
+    write_text("text.y4m", "this is no video");
+    assert_int_equal(run("--video text.y4m --calibration board.ini"), 2);
+    assert_said("text.y4m: this is no YUV4MPEG2 video");
+    write_text("film.mp4", "a kind of video that only ffmpeg reads");
+    assert_int_equal(run("--video film.mp4 --calibration board.ini"), 2);
+    assert_said("film.mp4: neither a JPEG");
+    assert_said("ffmpeg -i FILE");
+    /* A clip that the calibration does not know. */
+    assert_int_equal(run("--video torn.y4m --calibration clips.json"), 2);
+    assert_said("no clip named \"torn\"");
+    assert_int_equal(run("--video torn.y4m --images roads --calibration board.ini"), 2);
+    assert_said("either --images or --video");
+}
+
+/* ---- what is said in the end, and while it takes long ---- */
+
+static void summary_has_a_line_a_clip(void **state)
+{
+    (void)state;
+    assert_int_equal(run("--images roads --calibration board.ini"), 0);
+    char *said = read_text("said");
+    assert_null(strchr(said, '\033')); /* no colours, no bar: this is no terminal */
+    assert_null(strchr(said, '\r'));
+    static const struct {
+        const char *clip;
+        unsigned pictures;
+    } lines[] = {{"one", 2}, {"two", 1}, {"all", 3}};
+    char *rest = NULL;
+    const char *line = strtok_r(said, "\n", &rest);
+    assert_non_null(strstr(line, "two lines"));
+    for (size_t i = 0; i < 3; i++) {
+        char *field = NULL;
+        char *clip = strtok_r(strtok_r(NULL, "\n", &rest), " ", &field);
+        assert_string_equal(clip, lines[i].clip);
+        double numbers[8];
+        for (int k = 0; k < 8; k++) {
+            char *number = strtok_r(NULL, " ", &field);
+            assert_non_null(number);
+            numbers[k] = strtod(number, NULL);
+        }
+        assert_true(numbers[0] == lines[i].pictures && numbers[1] == lines[i].pictures);
+        assert_true(numbers[2] == 0 && numbers[3] == 0 && numbers[4] == 0);
+        assert_true(numbers[5] > 0.5 && numbers[5] <= 1);        /* confidence */
+        assert_true(numbers[6] > 0 && numbers[7] >= numbers[6]); /* ms p50, p99 */
+    }
+    free(said);
+
+    /* The same numbers as JSON. */
+    assert_int_equal(run("--images roads --calibration board.ini --json"), 0);
+    said = read_text("said");
+    cJSON *o = cJSON_Parse(said);
+    assert_non_null(o);
+    assert_int_equal(cJSON_GetObjectItem(o, "pictures")->valueint, 3);
+    assert_int_equal(cJSON_GetObjectItem(o, "two_lines")->valueint, 3);
+    assert_true(cJSON_GetObjectItem(o, "mean_run_time_ms")->valuedouble > 0);
+    cJSON *clips = cJSON_GetObjectItem(o, "clips");
+    assert_int_equal(cJSON_GetArraySize(clips), 2);
+    cJSON *two = cJSON_GetArrayItem(clips, 1);
+    assert_string_equal(cJSON_GetObjectItem(two, "clip")->valuestring, "two");
+    assert_int_equal(cJSON_GetObjectItem(two, "pictures")->valueint, 1);
+    assert_true(cJSON_GetObjectItem(two, "mean_confidence")->valuedouble > 0.5);
+    assert_true(cJSON_GetObjectItem(two, "p99_run_time_ms")->valuedouble >=
+                cJSON_GetObjectItem(two, "p50_run_time_ms")->valuedouble);
+    cJSON_Delete(o);
+    free(said);
+}
+
+/* Runs the program with a terminal as its standard error; what it said there
+ * is in "said". */
+static int run_in_terminal(const char *before, const char *arguments)
+{
+    char command[1024];
+    snprintf(command, sizeof command,
+             "cd %s && script -qec '%s " SL_BIN_DIR "/skylane-detect %s' said >/dev/null 2>&1 "
+             "</dev/null",
+             folder, before, arguments);
+    int status = system(command);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static void long_work_shows_how_far_it_is(void **state)
+{
+    (void)state;
+    if (system("command -v script >/dev/null") != 0)
+        skip(); /* util-linux's, for a terminal */
+    /* Short work: no bar, but colours. */
+    assert_int_equal(run_in_terminal("", "--images roads --calibration board.ini"), 0);
+    char *said = read_text("said");
+    assert_non_null(strstr(said, "\033[1mclip"));
+    assert_null(strstr(said, "a second"));
+    free(said);
+    assert_int_equal(run_in_terminal("NO_COLOR=1", "--images roads --calibration board.ini"), 0);
+    said = read_text("said");
+    assert_null(strstr(said, "\033[1m"));
+    free(said);
+
+    /* Of what comes through a pipe nobody knows how long it is. */
+    write_video("long.y4m", 6, 0);
+    assert_int_equal(run_in_terminal("(head -c 1000000 long.y4m; sleep 1.3; tail -c +1000001 "
+                                     "long.y4m) |",
+                                     "--video - --calibration board.ini"),
+                     0);
+    assert_said(" pictures, ");
+    assert_said(" a second");
+    said = read_text("said");
+    assert_null(strstr(said, " left"));
+    /* The bar has given way to the table. */
+    const char *last = strstr(said, " a second");
+    for (const char *next; (next = strstr(last + 1, " a second")) != NULL;)
+        last = next;
+    assert_non_null(strstr(last, "\r\033[K"));
+    assert_non_null(strstr(last, "two lines"));
+    free(said);
+}
+
+/* A bar of known length: enough pictures that a second does not suffice. */
+static void a_bar_tells_what_is_left(void **state)
+{
+    (void)state;
+    if (system("command -v script >/dev/null") != 0)
+        skip();
+    char path[256], target[256];
+    path_of(path, "many");
+    assert_int_equal(mkdir(path, 0700), 0);
+    path_of(target, "roads/one/0000.pgm");
+    for (int i = 0; i < 3000; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "many/%04d.pgm", i);
+        path_of(path, name);
+        assert_int_equal(link(target, path), 0);
+    }
+    assert_int_equal(run_in_terminal("timeout --preserve-status -s INT 2",
+                                     "--images many --calibration board.ini "
+                                     "--overlay drawn"),
+                     1);
+    assert_said("] ");
+    assert_said(" of 3000 pictures, ");
+    assert_said(" left");
+    assert_said("stopped after ");
+    assert_said("two lines"); /* what was done is told all the same */
+}
+
 static void misuse(void **state)
 {
     (void)state;
@@ -260,8 +514,15 @@ static void misuse(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(predictions), cmocka_unit_test(clips_from_json),
-        cmocka_unit_test(overlays),    cmocka_unit_test(bad_pictures),
+        cmocka_unit_test(predictions),
+        cmocka_unit_test(clips_from_json),
+        cmocka_unit_test(overlays),
+        cmocka_unit_test(bad_pictures),
+        cmocka_unit_test(video_finds_what_pictures_do),
+        cmocka_unit_test(video_that_is_bad),
+        cmocka_unit_test(summary_has_a_line_a_clip),
+        cmocka_unit_test(long_work_shows_how_far_it_is),
+        cmocka_unit_test(a_bar_tells_what_is_left),
         cmocka_unit_test(misuse),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
