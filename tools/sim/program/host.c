@@ -197,9 +197,12 @@ static bool await_command(struct sl_host *host, uint64_t frame_id)
             continue;
         }
         uint64_t now = sl_clock_now_ns();
-        if (now > give_up) {
+        if (now > give_up && !(host->config.detector_elsewhere && frame_id == 1)) {
             atomic_store(&host->failure,
-                         "no command came for 30 s; is \"skylane run --lockstep\" running?");
+                         host->config.detector_elsewhere
+                             ? "no command came for 30 s; are the detector (skylane detect) and "
+                               "\"skylane run --lockstep\" running?"
+                             : "no command came for 30 s; is \"skylane run --lockstep\" running?");
             return false;
         }
         sl_bus_wait(host->command, now + 50 * SL_NS_PER_MS);

@@ -19,6 +19,8 @@ struct sl_host_config {
     double seconds;                     /* of simulated time; 0: until told to stop */
     uint32_t laps;                      /* end after so many; 0: any number */
     bool lockstep;                      /* wait for each frame's command */
+    bool detector_elsewhere;            /* lockstep: wait without end for the first one, as
+                                         * who detects may be started later */
 };
 
 struct sl_host;

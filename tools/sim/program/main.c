@@ -1,5 +1,6 @@
 /* skylane sim: the simulator as a program. */
 #include <errno.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,14 +15,19 @@
 #include "rt/bus.h"
 #include "rt/cli.h"
 #include "rt/clock.h"
+#include "tools/sim/program/bridge.h"
 #include "tools/sim/program/child.h"
 #include "tools/sim/program/console.h"
 #include "tools/sim/program/host.h"
 #include "tools/sim/program/pictures.h"
+#include "tools/sim/program/stages.h"
 
 #define VERB     "sim"
 #define LINE_NS  (200 * SL_NS_PER_MS)
 #define LIST_MAX 64
+#define OWN_MAX  8 /* settings that options of this program stand for */
+
+#define DETECTOR_TIMEOUT_MS 200
 
 static const char HELP[] =
     "skylane sim - road, vehicle and camera, closed loop\n"
@@ -34,7 +40,7 @@ static const char HELP[] =
     "  --drive              start the vehicle (skylane run) beside it; report of both\n"
     "  --track NAME|FILE    %s (city)\n"
     "  --seed N             texture, shadows, wear, noise, start (1)\n"
-    "  --light L            day, dusk, night, glare (day)\n"
+    "  --light L            day, dusk, night, glare, rain (day)\n"
     "  --wear W             worn markings, 0 new to 1 nearly gone (0)\n"
     "  --lockstep           virtual time: each frame waits for its command; same seed,\n"
     "                       same drive, same report, on any machine\n"
@@ -48,6 +54,13 @@ static const char HELP[] =
     "  --config FILE        settings of vehicle and camera; without: the track's own\n"
     "                       (board/sim/lab.ini for lab, board/sim/skylane.ini else)\n"
     "  -o SECTION.KEY=VALUE one setting, also for the vehicle beside it\n"
+    "  --shared-memory      another process detects, over buses: skylane detect\n"
+    "  --image-shm-name NAME      bus of the frames (bus.camera: " SL_BUS_CAMERA ")\n"
+    "  --detection-shm-name NAME  bus of the lanes (bus.detection: " SL_BUS_DETECTION ")\n"
+    "  --detector-url URL   another machine detects, over ZMQ: skylane detect --port 5556;\n"
+    "                       tcp://HOST:PORT\n"
+    "  --detector-timeout MS  give up a frame not answered by then (200)\n"
+    "  --latency            tell where the time went, stage by stage, at the end\n"
     "  --pictures DIR       instead of driving: pictures along the lane as JPEG, and quit\n"
     "  --count N            how many of them (20)\n"
     "  --help, --version\n"
@@ -58,6 +71,8 @@ static const char HELP[] =
     "  skylane sim --drive --track nasty --light night\n"
     "  skylane sim --drive --lockstep --track city --seed 3 --seconds 60 --json report.json\n"
     "  skylane sim & skylane run --config board/sim/skylane.ini\n"
+    "  skylane detect --config board/sim/skylane.ini & skylane sim --drive --shared-memory\n"
+    "  skylane sim --drive --detector-url tcp://192.168.1.20:5556 --latency\n"
     "\n"
     "exit status: 0, 1 (failed), 2 (misuse)\n";
 
@@ -65,8 +80,11 @@ struct options {
     const char *track, *json, *format, *pictures;
     const char *configs[LIST_MAX];
     int config_count;
-    const char *overrides[LIST_MAX];
+    const char *overrides[LIST_MAX + OWN_MAX];
     int override_count;
+    const char *image_bus, *detection_bus, *detector_url;
+    double detector_timeout_ms; /* 0: not given */
+    bool shared_memory, latency;
     int64_t seed, count, laps;
     enum sl_sim_light light;
     double wear, seconds, rate_hz;
@@ -105,6 +123,36 @@ static int default_settings_file(const char *track_path, char *path, size_t size
                         file, BOARD_DIRS[0], BOARD_DIRS[1]);
 }
 
+/* Another process detects: what it publishes is what the vehicle steers by. */
+static bool detects_elsewhere(const struct options *o)
+{
+    return o->shared_memory || o->detector_url != NULL;
+}
+
+/* Options of this program that are settings of the vehicle, too. They are
+ * behind the user's own -o, and so have the last word. */
+static int add_own_overrides(struct options *o, struct sl_error *err)
+{
+    static char texts[3][SL_SETTINGS_TEXT_MAX + 32];
+    const struct {
+        const char *key, *value;
+    } own[] = {{"bus.camera", o->image_bus},
+               {"camera.source", o->image_bus},
+               {"bus.detection", o->detection_bus}};
+    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) {
+        if (own[i].value == NULL)
+            continue;
+        const int n = snprintf(texts[i], sizeof texts[i], "%s=%s", own[i].key, own[i].value);
+        if (n < 0 || (size_t)n >= sizeof texts[i])
+            return sl_error_set(err, -EINVAL, "a bus name has at most %d characters",
+                                SL_BUS_NAME_MAX);
+        o->overrides[o->override_count++] = texts[i];
+    }
+    if (detects_elsewhere(o))
+        o->overrides[o->override_count++] = "detect.detector=bus";
+    return 0;
+}
+
 static int prepare(struct options *o, struct sl_settings *settings, struct sl_host_config *config,
                    char *track_path, size_t path_size, struct sl_error *err)
 {
@@ -114,6 +162,8 @@ static int prepare(struct options *o, struct sl_settings *settings, struct sl_ho
         rc = default_settings_file(track_path, own_settings, sizeof own_settings, err);
         o->configs[o->config_count++] = own_settings;
     }
+    if (rc == 0)
+        rc = add_own_overrides(o, err);
     sl_settings_defaults(settings);
     for (int i = 0; rc == 0 && i < o->config_count; i++)
         rc = sl_settings_read(settings, o->configs[i], err);
@@ -128,7 +178,9 @@ static int prepare(struct options *o, struct sl_settings *settings, struct sl_ho
                                       .rate_hz = o->rate_hz,
                                       .seconds = o->seconds,
                                       .laps = (uint32_t)o->laps,
-                                      .lockstep = o->lockstep};
+                                      .lockstep = o->lockstep,
+                                      .detector_elsewhere =
+                                          strcmp(settings->detect.detector, "bus") == 0};
     struct sl_sim_config *world = &config->world;
     sl_sim_config_default(world);
     world->track_path = track_path;
@@ -148,7 +200,7 @@ static int prepare(struct options *o, struct sl_settings *settings, struct sl_ho
 
 static int start_vehicle(struct sl_child *child, const struct options *o, struct sl_error *err)
 {
-    const char *arguments[2 * LIST_MAX * 2 + 8];
+    const char *arguments[2 * (LIST_MAX + LIST_MAX + OWN_MAX) + 8];
     int n = 0;
     arguments[n++] = "--quiet";
     if (o->lockstep)
@@ -194,11 +246,39 @@ static double rounded(double value, double unit)
     return round(value / unit) * unit;
 }
 
+/* What follows detection where it happens elsewhere; NULL where not. */
+struct detection {
+    struct sl_bridge *bridge;
+    struct sl_stages *stages;
+};
+
+static const struct sl_bridge_times *bridge_times(const struct detection *detection)
+{
+    return detection->bridge == NULL ? NULL : sl_bridge_times(detection->bridge);
+}
+
+static void add_remote(cJSON *report, const struct options *o, struct sl_bridge *bridge)
+{
+    struct sl_bridge_status remote;
+    sl_bridge_status(bridge, &remote);
+    cJSON *to = cJSON_AddObjectToObject(report, "remote_detection");
+    cJSON_AddStringToObject(to, "url", o->detector_url);
+    if (!o->lockstep) { /* how often it asked before somebody was there is the machine's */
+        cJSON_AddNumberToObject(to, "asked", (double)remote.asked);
+        cJSON_AddNumberToObject(to, "unasked", (double)remote.unasked);
+        cJSON_AddNumberToObject(to, "given_up", (double)remote.given_up);
+        cJSON_AddNumberToObject(to, "late", (double)remote.late);
+    }
+    cJSON_AddNumberToObject(to, "answered", (double)remote.answered);
+    cJSON_AddNumberToObject(to, "refused", (double)remote.refused);
+}
+
 /* The vehicle's own report, completed with what only the world knows. In
  * lockstep, whatever depends on the wall clock is left out, so that two runs
  * of one seed agree to the byte. */
 static cJSON *make_report(const struct options *o, const char *child_text,
-                          const struct sl_host_status *status, struct sl_error *err)
+                          const struct sl_host_status *status, const struct detection *detection,
+                          struct sl_error *err)
 {
     static const char *const WALL_CLOCK[] = {"latency_us",
                                              "deadline_misses",
@@ -240,6 +320,10 @@ static cJSON *make_report(const struct options *o, const char *child_text,
             cJSON_DeleteItemFromObject(report, WALL_CLOCK[i]);
         cJSON_DeleteItemFromObject(report, "late_frames");
     }
+    if (detection->bridge != NULL)
+        add_remote(report, o, detection->bridge);
+    if (o->latency)
+        put(report, "stages_ms", sl_stages_json(detection->stages, bridge_times(detection)));
     return report;
 }
 
@@ -270,7 +354,23 @@ static double number(const cJSON *report, const char *key)
     return cJSON_GetNumberValue(cJSON_GetObjectItem(report, key));
 }
 
-static void print_summary(const cJSON *report, const struct sl_host_status *status)
+static void print_detection(const struct options *o, const struct detection *detection)
+{
+    if (detection->bridge != NULL) {
+        struct sl_bridge_status remote;
+        sl_bridge_status(detection->bridge, &remote);
+        printf("  remote detection  %" PRIu64 " frames answered, %" PRIu64
+               " given up after %.0f ms, %" PRIu64 " while no server was connected, %" PRIu64
+               " refused\n",
+               remote.answered, remote.given_up, o->detector_timeout_ms, remote.unasked,
+               remote.refused);
+    }
+    if (o->latency)
+        sl_stages_print(detection->stages, bridge_times(detection), stdout);
+}
+
+static void print_summary(const struct options *o, const cJSON *report,
+                          const struct sl_host_status *status)
 {
     const struct sl_tracking_score *score = &status->score;
     printf("\n%.1f s on %s, %.0f m, %u laps, %.1f frames a second\n", status->seconds,
@@ -294,7 +394,8 @@ static void print_summary(const cJSON *report, const struct sl_host_status *stat
                number(report, "deadline_misses"), number(report, "page_faults_after_start"),
                number(report, "allocations_after_start"), number(report, "frames_dropped"));
     if (cJSON_HasObjectItem(report, "mode") && number(report, "frames") == 0)
-        puts("  the vehicle saw no frame: its warnings stand above");
+        puts(detects_elsewhere(o) ? "  the vehicle got no lane: nobody detected"
+                                  : "  the vehicle saw no frame: its warnings stand above");
     else if (cJSON_HasObjectItem(report, "mode") && !score->moved)
         printf("  the vehicle did not move: it is %s\n",
                cJSON_GetStringValue(cJSON_GetObjectItem(report, "mode")));
@@ -329,9 +430,30 @@ static void obey_key(const struct sl_settings *s, int key, const struct sl_state
         sl_console_say(err.text);
 }
 
+/* A sentence to the user, which must not get into a report on standard output. */
+static void say(const struct options *o, const struct sl_error *what)
+{
+    if (o->headless || (o->json != NULL && strcmp(o->json, "-") == 0))
+        fprintf(stderr, "skylane " VERB ": %s\n", what->text);
+    else
+        sl_console_say(what->text);
+}
+
+static void follow_detection(const struct options *o, const struct detection *detection)
+{
+    struct sl_error news;
+    if (detection->stages != NULL)
+        sl_stages_poll(detection->stages);
+    if (o->shared_memory && sl_stages_news(detection->stages, &news))
+        say(o, &news);
+    if (detection->bridge != NULL && sl_bridge_news(detection->bridge, &news))
+        say(o, &news);
+}
+
 /* Until the time is up, a key or signal ends it, or something fails. */
 static int watch(struct sl_host *host, struct sl_child *child, struct sl_bus_reader *states,
-                 const struct options *o, const struct sl_settings *settings, struct sl_error *err)
+                 const struct options *o, const struct sl_settings *settings,
+                 const struct detection *detection, struct sl_error *err)
 {
     struct sl_state state = {0};
     bool have_state = false;
@@ -343,6 +465,7 @@ static int watch(struct sl_host *host, struct sl_child *child, struct sl_bus_rea
         sl_clock_sleep_until_ns(sl_clock_now_ns() + 20 * SL_NS_PER_MS);
         if (sl_bus_read_newest(states, &state, sizeof state, NULL) == 0)
             have_state = true;
+        follow_detection(o, detection);
         if (o->drive) {
             struct sl_error why = {0};
             if (!sl_child_running(child, &why) && !sl_cli_stop_wanted())
@@ -367,6 +490,24 @@ static int watch(struct sl_host *host, struct sl_child *child, struct sl_bus_rea
     return rc;
 }
 
+static int open_detection(struct detection *detection, const struct options *o,
+                          const struct sl_settings *settings, struct sl_error *err)
+{
+    const struct sl_bridge_config bridge = {
+        .settings = settings,
+        .url = o->detector_url,
+        .timeout_ns = (uint64_t)llround(o->detector_timeout_ms * (double)SL_NS_PER_MS),
+        .lockstep = o->lockstep};
+    int rc = 0;
+    if (o->latency || o->shared_memory)
+        rc = sl_stages_open(&detection->stages, settings, o->lockstep, err);
+    if (rc == 0 && o->detector_url != NULL)
+        rc = sl_bridge_open(&detection->bridge, &bridge, err);
+    if (rc == 0 && detection->bridge != NULL)
+        rc = sl_bridge_start(detection->bridge, err);
+    return rc;
+}
+
 static int simulate(struct options *o, const struct sl_settings *settings,
                     const struct sl_host_config *config, struct sl_error *err)
 {
@@ -378,8 +519,11 @@ static int simulate(struct options *o, const struct sl_settings *settings,
     struct sl_host *host = NULL;
     struct sl_bus_reader *states = NULL;
     struct sl_child child = {.report_fd = -1};
+    struct detection detection = {0};
     char *child_text = NULL;
     int rc = sl_host_open(&host, config, err);
+    if (rc == 0)
+        rc = open_detection(&detection, o, settings, err);
     if (rc == 0)
         rc = sl_bus_reader_open(&states, &state_bus, err);
     if (rc == 0 && o->drive)
@@ -389,7 +533,7 @@ static int simulate(struct options *o, const struct sl_settings *settings,
     if (rc == 0)
         rc = sl_host_start(host, err);
     if (rc == 0)
-        rc = watch(host, &child, states, o, settings, err);
+        rc = watch(host, &child, states, o, settings, &detection, err);
     if (host != NULL)
         sl_host_status(host, &status);
     /* The vehicle ends before the world does: it rolls out along the lane. */
@@ -400,18 +544,22 @@ static int simulate(struct options *o, const struct sl_settings *settings,
             rc = sl_error_set(err, -EIO, "%s", child_err.text);
     }
     if (rc == 0) {
-        cJSON *report = make_report(o, child_text, &status, err);
+        cJSON *report = make_report(o, child_text, &status, &detection, err);
         rc = report == NULL ? -EPROTO : 0;
         if (rc == 0 && o->json != NULL)
             rc = write_report(report, o->json, err);
-        if (rc == 0 && (o->json == NULL || strcmp(o->json, "-") != 0))
-            print_summary(report, &status);
+        if (rc == 0 && (o->json == NULL || strcmp(o->json, "-") != 0)) {
+            print_summary(o, report, &status);
+            print_detection(o, &detection);
+        }
         if (rc == 0 && o->drive && !status.score.moved)
             rc = sl_error_set(err, -EIO, "it never drove");
         cJSON_Delete(report);
     }
     free(child_text);
     sl_bus_reader_close(states);
+    sl_bridge_close(detection.bridge);
+    sl_stages_close(detection.stages);
     sl_host_close(host);
     return rc;
 }
@@ -421,6 +569,24 @@ static void print_help(void)
     char tracks[256];
     sl_track_names(TRACK_DIRS, 2, tracks, sizeof tracks);
     printf(HELP, tracks); /* the one %s in it */
+}
+
+/* What does not go together. 0, or an exit status after a sentence. */
+static int check_options(struct options *o)
+{
+    if (o->shared_memory && o->detector_url != NULL)
+        return sl_cli_misuse(VERB, "--shared-memory and --detector-url are two ways to have lanes "
+                                   "detected elsewhere: leave out one");
+    if (o->detector_timeout_ms > 0 && o->detector_url == NULL)
+        return sl_cli_misuse(VERB, "--detector-timeout is for --detector-url, which is missing");
+    if (o->pictures != NULL && (detects_elsewhere(o) || o->latency))
+        return sl_cli_misuse(VERB, "--pictures draws and quits, nobody detects: leave out %s",
+                             o->shared_memory  ? "--shared-memory"
+                             : o->detector_url ? "--detector-url"
+                                               : "--latency");
+    if (o->detector_timeout_ms == 0)
+        o->detector_timeout_ms = DETECTOR_TIMEOUT_MS;
+    return 0;
 }
 
 /* 0, or an exit status after a message. -1: told what was asked, exit with 0. */
@@ -442,7 +608,13 @@ static int read_options(int argc, char **argv, struct options *o)
         OPT_NO_NOISE,
         OPT_CONFIG,
         OPT_PICTURES,
-        OPT_COUNT
+        OPT_COUNT,
+        OPT_SHARED_MEMORY,
+        OPT_IMAGE_BUS,
+        OPT_DETECTION_BUS,
+        OPT_DETECTOR_URL,
+        OPT_DETECTOR_TIMEOUT,
+        OPT_LATENCY
     };
     static const struct option OPTIONS[] = {
         {"drive", no_argument, NULL, OPT_DRIVE},
@@ -461,6 +633,12 @@ static int read_options(int argc, char **argv, struct options *o)
         {"config", required_argument, NULL, OPT_CONFIG},
         {"pictures", required_argument, NULL, OPT_PICTURES},
         {"count", required_argument, NULL, OPT_COUNT},
+        {"shared-memory", no_argument, NULL, OPT_SHARED_MEMORY},
+        {"image-shm-name", required_argument, NULL, OPT_IMAGE_BUS},
+        {"detection-shm-name", required_argument, NULL, OPT_DETECTION_BUS},
+        {"detector-url", required_argument, NULL, OPT_DETECTOR_URL},
+        {"detector-timeout", required_argument, NULL, OPT_DETECTOR_TIMEOUT},
+        {"latency", no_argument, NULL, OPT_LATENCY},
         {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'V'},
         {0},
@@ -530,6 +708,25 @@ static int read_options(int argc, char **argv, struct options *o)
         case OPT_COUNT:
             rc = sl_cli_integer(optarg, "--count", 1, 100000, &o->count, &err);
             break;
+        case OPT_SHARED_MEMORY:
+            o->shared_memory = true;
+            break;
+        case OPT_IMAGE_BUS:
+            o->image_bus = optarg;
+            break;
+        case OPT_DETECTION_BUS:
+            o->detection_bus = optarg;
+            break;
+        case OPT_DETECTOR_URL:
+            o->detector_url = optarg;
+            break;
+        case OPT_DETECTOR_TIMEOUT:
+            rc = sl_cli_number(optarg, "--detector-timeout", 1, 60000, &o->detector_timeout_ms,
+                               &err);
+            break;
+        case OPT_LATENCY:
+            o->latency = true;
+            break;
         case 'h':
             print_help();
             return -1;
@@ -544,7 +741,7 @@ static int read_options(int argc, char **argv, struct options *o)
     }
     if (optind < argc)
         return sl_cli_bad_operand(VERB, argv[optind]);
-    return 0;
+    return check_options(o);
 }
 
 int main(int argc, char **argv)

@@ -1,0 +1,191 @@
+/* A DEALER socket: unlike REQ it may ask again while an answer is missing, so
+ * that a lost one is no dead end. The sequence number tells which answer is
+ * meant. ZMQ_IMMEDIATE keeps questions from piling up for a server that is not
+ * there: they would all be asked, and be stale, when it comes. */
+#include "net/detect_client.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <zmq.h>
+
+#include "net/detect_zmq.h"
+#include "rt/clock.h"
+
+#define RECONNECT_MS     50
+#define RECONNECT_MAX_MS 500
+#define HEARTBEAT_MS     1000 /* a server whose machine vanished is noticed after */
+#define SILENCE_MS       3000
+
+struct sl_detect_client {
+    void *context;
+    void *socket;
+    uint64_t sequence; /* of the last question */
+    bool waiting;      /* for its answer */
+    uint64_t frame_id;
+    uint64_t asked_ns;
+    uint64_t late;
+};
+
+/* The other transports of libzmq are no detection server's; it judges the rest. */
+static bool looks_like_tcp(const char *url)
+{
+    return strncmp(url, "tcp://", 6) == 0 && strrchr(url + 6, ':') != NULL && url[6] != ':';
+}
+
+static int prepare(struct sl_detect_client *client, const char *url, struct sl_error *err)
+{
+    client->context = zmq_ctx_new();
+    if (client->context != NULL)
+        client->socket = zmq_socket(client->context, ZMQ_DEALER);
+    if (client->socket == NULL)
+        return sl_error_set(err, -errno, "cannot make a ZMQ socket: %s", zmq_strerror(errno));
+    const int64_t largest = SL_DETECT_REPLY_MAX;
+    void *s = client->socket;
+    if (sl_detect_zmq_set(s, ZMQ_LINGER, 0) != 0 || sl_detect_zmq_set(s, ZMQ_IMMEDIATE, 1) != 0 ||
+        sl_detect_zmq_set(s, ZMQ_SNDHWM, 1) != 0 || sl_detect_zmq_set(s, ZMQ_RCVHWM, 8) != 0 ||
+        sl_detect_zmq_set(s, ZMQ_RECONNECT_IVL, RECONNECT_MS) != 0 ||
+        sl_detect_zmq_set(s, ZMQ_RECONNECT_IVL_MAX, RECONNECT_MAX_MS) != 0 ||
+        sl_detect_zmq_set(s, ZMQ_HEARTBEAT_IVL, HEARTBEAT_MS) != 0 ||
+        sl_detect_zmq_set(s, ZMQ_HEARTBEAT_TIMEOUT, SILENCE_MS) != 0 ||
+        sl_detect_zmq_set(s, ZMQ_IPV6, strchr(url, '[') != NULL) != 0 ||
+        zmq_setsockopt(s, ZMQ_MAXMSGSIZE, &largest, sizeof largest) != 0)
+        return sl_error_set(err, -errno, "cannot set up a ZMQ socket: %s", zmq_strerror(errno));
+    if (!looks_like_tcp(url) || zmq_connect(s, url) != 0)
+        return sl_error_set(err, -EINVAL,
+                            "\"%s\" is no address of a detection server; write it as "
+                            "tcp://HOST:PORT, for example tcp://localhost:%d",
+                            url, SL_DETECT_PORT);
+    return 0;
+}
+
+int sl_detect_client_open(struct sl_detect_client **out, const char *url, struct sl_error *err)
+{
+    *out = NULL;
+    struct sl_detect_client *client = calloc(1, sizeof *client);
+    if (client == NULL)
+        return sl_error_set(err, -ENOMEM, "no memory for a detection client");
+    const int rc = prepare(client, url, err);
+    if (rc != 0) {
+        sl_detect_client_close(client);
+        return rc;
+    }
+    *out = client;
+    return 0;
+}
+
+void sl_detect_client_close(struct sl_detect_client *client)
+{
+    if (client == NULL)
+        return;
+    if (client->socket != NULL)
+        zmq_close(client->socket);
+    if (client->context != NULL)
+        zmq_ctx_term(client->context);
+    free(client);
+}
+
+/* 0 when the socket is ready for `events`; -EAGAIN at the deadline, -EINTR. */
+static int await(struct sl_detect_client *client, short events, uint64_t deadline_ns)
+{
+    const uint64_t now = sl_clock_now_ns();
+    /* Rounded up: a millisecond too long rather than a loop that spins. */
+    const uint64_t ms =
+        deadline_ns > now ? (deadline_ns - now + SL_NS_PER_MS - 1) / SL_NS_PER_MS : 0;
+    zmq_pollitem_t item = {.socket = client->socket, .events = events};
+    const int ready = zmq_poll(&item, 1, (long)(ms < 3600000 ? ms : 3600000));
+    if (ready < 0)
+        return -errno;
+    return ready == 0 ? -EAGAIN : 0;
+}
+
+int sl_detect_client_ask(struct sl_detect_client *client, const struct sl_frame_info *info,
+                         const void *pixels, bool reset, uint64_t deadline_ns, struct sl_error *err)
+{
+    if (info->size_bytes == 0 || info->size_bytes > SL_DETECT_PICTURE_MAX)
+        return sl_error_set(err, -EMSGSIZE,
+                            "a frame of %u bytes cannot be sent; between 1 and %zu are possible",
+                            info->size_bytes, SL_DETECT_PICTURE_MAX);
+    const struct sl_detect_request request = {
+        .sequence = client->sequence + 1, .reset = reset, .frame = *info};
+    uint8_t header[SL_DETECT_REQUEST_BYTES];
+    sl_detect_wire_put_request(header, &request);
+    client->waiting = false;
+    const int rc = await(client, ZMQ_POLLOUT, deadline_ns);
+    if (rc == -EAGAIN)
+        return sl_error_set(err, rc, "no detection server takes the question");
+    if (rc != 0)
+        return sl_error_set(err, rc, "waiting for the detection server: %s", zmq_strerror(-rc));
+    const uint64_t asked_ns = sl_clock_now_ns();
+    if (zmq_send(client->socket, header, sizeof header, ZMQ_DONTWAIT | ZMQ_SNDMORE) < 0 ||
+        zmq_send(client->socket, pixels, info->size_bytes, ZMQ_DONTWAIT) < 0) {
+        const int code = errno;
+        return sl_error_set(err, -code, "asking the detection server: %s", zmq_strerror(code));
+    }
+    client->sequence++;
+    client->frame_id = info->frame_id;
+    client->asked_ns = asked_ns;
+    client->waiting = true;
+    return 0;
+}
+
+/* Takes one message off the socket. 0: the answer; -ESTALE: one to an older
+ * question; -EAGAIN: none; -EPROTO. */
+static int take(struct sl_detect_client *client, struct sl_detect_reply *reply,
+                struct sl_error *err)
+{
+    zmq_msg_t part;
+    int more = 0;
+    zmq_msg_init(&part);
+    if (zmq_msg_recv(&part, client->socket, ZMQ_DONTWAIT) < 0) {
+        const int code = errno;
+        zmq_msg_close(&part);
+        return -code;
+    }
+    int rc = sl_detect_wire_get_reply(zmq_msg_data(&part), zmq_msg_size(&part), reply, err);
+    for (more = zmq_msg_more(&part); more; more = zmq_msg_more(&part)) {
+        if (zmq_msg_recv(&part, client->socket, ZMQ_DONTWAIT) < 0)
+            break;
+        rc = sl_error_set(err, -EPROTO, "a reply has one part, this has several");
+    }
+    zmq_msg_close(&part);
+    if (rc != 0)
+        return rc;
+    if (reply->sequence != client->sequence)
+        return -ESTALE;
+    if (reply->status == SL_DETECT_OK &&
+        (reply->frame_id != client->frame_id || reply->lane.frame_id != client->frame_id))
+        return sl_error_set(err, -EPROTO, "the reply is about another frame than was asked for");
+    return 0;
+}
+
+int sl_detect_client_wait(struct sl_detect_client *client, uint64_t deadline_ns,
+                          struct sl_detect_answer *answer, struct sl_error *err)
+{
+    if (!client->waiting)
+        return sl_error_set(err, -ENOENT, "no question is under way");
+    for (;;) {
+        int rc = take(client, &answer->reply, err);
+        if (rc == 0) {
+            answer->asked_ns = client->asked_ns;
+            answer->answered_ns = sl_clock_now_ns();
+            client->waiting = false;
+            return 0;
+        }
+        if (rc == -ESTALE) {
+            client->late++;
+            continue;
+        }
+        if (rc != -EAGAIN)
+            return rc;
+        rc = await(client, ZMQ_POLLIN, deadline_ns);
+        if (rc != 0)
+            return rc;
+    }
+}
+
+uint64_t sl_detect_client_late(const struct sl_detect_client *client)
+{
+    return client->late;
+}

@@ -1,0 +1,50 @@
+/* Asks a detection server on another machine or in another process for the
+ * lane in a frame: `skylane detect --port`, or whoever speaks docs/protocol.md.
+ *
+ * One question is under way at a time. Asking anew gives the one before up: its
+ * answer, should it still come, is dropped. The server may be started later,
+ * end and come back: the connection is made again by itself, within half a
+ * second, and no old question is sent then.
+ *
+ * One thread at a time. It allocates, and has a thread of libzmq's beside it:
+ * not for real-time loops. */
+#ifndef SL_NET_DETECT_CLIENT_H
+#define SL_NET_DETECT_CLIENT_H
+
+#include "net/detect_wire.h"
+
+struct sl_detect_client;
+
+struct sl_detect_answer {
+    struct sl_detect_reply reply;
+    uint64_t asked_ns;    /* our clock: before the question was sent */
+    uint64_t answered_ns; /* our clock: when the answer was here */
+};
+
+/* Prepares it; does not wait for a server. `url` is tcp://HOST:PORT, a name or
+ * an address, [IPv6] in brackets. 0; -EINVAL (url); -ENOMEM, -EMFILE. */
+int sl_detect_client_open(struct sl_detect_client **client, const char *url, struct sl_error *err);
+void sl_detect_client_close(struct sl_detect_client *client); /* NULL is allowed */
+
+/* Asks for the lane in a frame that sl_frame_check() would pass, or in a
+ * picture file (see struct sl_detect_request). `pixels` are info->size_bytes,
+ * at most SL_DETECT_PICTURE_MAX, and copied: they may change after the call.
+ * `reset` tells the server to forget the frames before. Waits until
+ * `deadline_ns` (0: not at all) for a server that takes it. 0; -EAGAIN (no
+ * server is connected, or it takes nothing); -EMSGSIZE (too large); -EINTR (a
+ * signal came); -EIO. */
+int sl_detect_client_ask(struct sl_detect_client *client, const struct sl_frame_info *info,
+                         const void *pixels, bool reset, uint64_t deadline_ns,
+                         struct sl_error *err);
+
+/* Waits until `deadline_ns` for the answer to the last question. 0: it is
+ * there; answer->reply.status tells whether with a lane. -EAGAIN: not yet, wait
+ * again or ask anew; -EINTR; -EPROTO: what came is no answer, `err` says why;
+ * -ENOENT: nothing was asked. */
+int sl_detect_client_wait(struct sl_detect_client *client, uint64_t deadline_ns,
+                          struct sl_detect_answer *answer, struct sl_error *err);
+
+/* Answers that came after their question was given up. */
+uint64_t sl_detect_client_late(const struct sl_detect_client *client);
+
+#endif
