@@ -15,9 +15,10 @@ static const struct {
 } VERBS[] = {
     {"run", "drive: camera, lane detection, control, actuator"},
     {"sim", "the simulator: road, vehicle and camera"},
-    {"detect", "find lanes in pictures"},
+    {"detect", "find the lane: as a server, or in pictures"},
     {"action", "ask a running vehicle to arm, pause, resume, stop, respawn"},
     {"bus", "look at buses, read from them, clean up, measure"},
+    {"calibrate", "find the camera's lens and place from pictures"},
     {"config", "print, check and explain the settings"},
 };
 #define VERB_COUNT (sizeof VERBS / sizeof VERBS[0])
@@ -28,7 +29,7 @@ static void print_help(FILE *to)
           "usage: skylane VERB [options]\n\n",
           to);
     for (size_t i = 0; i < VERB_COUNT; i++)
-        fprintf(to, "  %-8s %s\n", VERBS[i].verb, VERBS[i].help);
+        fprintf(to, "  %-10s %s\n", VERBS[i].verb, VERBS[i].help);
     fputs("\n\"skylane VERB --help\" tells more.\n\n"
           "examples:\n"
           "  skylane sim --drive --track city    # watch it drive\n"
