@@ -12,7 +12,7 @@
 
 #include "app/detect/detector.h"
 
-#define LEFT_OVER_SIGMAS 1.5f /* of the process, in a row's candidates' sigmas */
+#define LEFT_OVER_SIGMAS 1.7f /* of the process, in a row's candidates' sigmas */
 #define MEMORY           0.3f /* share of all rows over which it is forgotten */
 #define GATE             3.0f /* sigmas within which a candidate is taken */
 #define QUALITY_MIN      0.05f

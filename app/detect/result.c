@@ -10,7 +10,7 @@
 #define NEAR_WIDTHS_MIN 1.8
 #define NEAR_TURN       0.8
 #define ORDINARY        3.0 /* cost up to which a road is not a tight bend */
-#define NEAR_STEPS      4
+#define NEAR_STEPS      2
 #define NEAR_GATE_FIRST 8.0
 
 /* Roads bend differently near and far, which one cubic follows only so well,

@@ -12,13 +12,13 @@
 
 #include "app/detect/detector.h"
 
-#define HYPOTHESES_MAX 96
+#define HYPOTHESES_MAX 48
 #define CHAIN_SAMPLES  6    /* candidates of a chain that a hypothesis is fitted to */
 #define CHAINS_ALWAYS  4    /* chains tried however weak; the others only if not */
 #define CHAIN_SHARE    0.1f /* weaker than this beside the strongest */
 #define FINALISTS      3
 #define ROUGH_STEPS    2
-#define FINE_STEPS     3
+#define FINE_STEPS     2
 #define GATE_FIRST     6.0 /* sigmas within which candidates have a say, at first */
 #define GATE_MIDDLE    3.5
 
