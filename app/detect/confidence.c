@@ -13,10 +13,10 @@
 
 #define RIGHT_WIDTH 0.1 /* of the lane's width by which a boundary may be off and is right */
 
-static const float BOTH_BIAS = 3.804f;
-static const float BOTH[SL_EVIDENCE_COUNT] = {1.239f, -3.310f, -3.140f, 6.014f, -5.930f};
-static const float SIDE_BIAS = 2.402f;
-static const float SIDE[SL_EVIDENCE_COUNT] = {1.115f, -1.469f, -3.622f, 9.335f, -5.122f};
+static const float BOTH_BIAS = 3.104f;
+static const float BOTH[SL_EVIDENCE_COUNT] = {1.440f, -3.459f, -2.565f, 7.221f, -5.953f};
+static const float SIDE_BIAS = 1.204f;
+static const float SIDE[SL_EVIDENCE_COUNT] = {1.092f, -1.240f, -3.238f, 12.005f, -5.211f};
 
 static float share(float part, float whole)
 {

@@ -70,7 +70,7 @@ static double side_at(const struct sl_detector *d, int side, double x)
  * alignments", IJCV 40(1), 2000). `sigmas` and `more`: by how much. */
 static bool line_seen(const struct sl_support *s, int side, int rows, float sigmas, float more)
 {
-    float least = fmaxf(5.0f, 0.07f * (float)rows);
+    float least = fmaxf(6.0f, 0.1f * (float)rows);
     float chance = s->chance[side];
     return s->inliers[side] >= least && s->inliers[side] > chance + sigmas * sqrtf(chance) + more;
 }
@@ -79,7 +79,7 @@ static bool line_seen(const struct sl_support *s, int side, int rows, float sigm
  * second then only has to be where it should. */
 void sl_result_seen(const struct sl_support *s, int rows, bool seen[SL_SIDES])
 {
-    bool any = line_seen(s, 0, rows, 4, 2) || line_seen(s, 1, rows, 4, 2);
+    bool any = line_seen(s, 0, rows, 5, 2) || line_seen(s, 1, rows, 5, 2);
     for (int k = 0; k < SL_SIDES; k++)
         seen[k] = any && line_seen(s, k, rows, 3, 1);
 }
