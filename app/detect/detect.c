@@ -156,14 +156,12 @@ int sl_detector_run(struct sl_detector *d, const struct sl_frame_info *info, con
 
     struct sl_found found = {.score = -INFINITY};
     if (d->tracking)
-        sl_search(d, SL_PRIOR_TRACK, &found);
+        sl_search_track(d, &found);
     /* A clear lane where the last one was is looked for no further; but now
      * and then the whole picture is asked whether it is still the best. */
     if (!d->tracking || !sl_search_is_clear(d, &found) || d->unasked >= UNASKED_FRAMES) {
         d->unasked = 0;
-        sl_search(d, SL_PRIOR_ROAD, &found);
-        if (!sl_search_is_clear(d, &found))
-            sl_search(d, SL_PRIOR_TIGHT, &found);
+        sl_search_afresh(d, &found);
     } else {
         d->unasked++;
     }

@@ -6,7 +6,8 @@
  *            (dark-bright-dark) in them, or grooves, as candidates for paint;
  *            row_kernels.h has the loops over pixels
  *   chains.c candidates that continue from row to row, as hints for lines
- *   road.c   the road model, its fit to candidates and its score
+ *   road.c   the road model, where it crosses rows, and its score
+ *   fit.c    the model's fit to candidates
  *   search.c hypotheses, and the choice among them
  *   follow.c how the paint departs from the road that was found
  *   confidence.c how likely all this is right
@@ -23,6 +24,7 @@
 #include <stdbool.h>
 
 #include "app/detect/detect.h"
+#include "app/detect/four.h"
 #include "app/detect/row_kernels.h"
 
 #define SL_ROWS_MAX       80
@@ -30,6 +32,7 @@
 #define SL_ROW_NODES      33 /* columns at which a row's rays are tabulated */
 #define SL_ROW_PEAKS      12 /* candidates kept in a row: the strongest */
 #define SL_CANDIDATES_MAX (SL_ROWS_MAX * SL_ROW_PEAKS)
+#define SL_VOTES_MAX      (SL_CANDIDATES_MAX + SL_ROWS_MAX * (SL_FOUR - 1))
 #define SL_CHAINS_MAX     48
 #define SL_CHAIN_POINTS   SL_ROWS_MAX
 #define SL_GATE_LAST      2.5   /* sigmas within which candidates have a say, at last */
@@ -49,14 +52,16 @@ struct sl_row {
     uint16_t count;
 };
 
-/* Rows that one stage works on, as arrays: computed side by side. */
+/* Rows that one stage works on, as arrays: computed side by side. Behind the
+ * last they repeat it. */
 enum sl_row_choice { SL_ROWS_ALL, SL_ROWS_HALF, SL_ROWS_THIRD, SL_ROW_CHOICES };
 struct sl_row_view {
     int count;
     float stride; /* rows that one of these stands for */
     uint8_t row[SL_ROWS_MAX];
-    float s[SL_ROWS_MAX]; /* at the picture's middle */
-    float t_left[SL_ROWS_MAX], t_right[SL_ROWS_MAX];
+    _Alignas(16) float s[SL_ROWS_MAX]; /* at the picture's middle */
+    float t_left[SL_ROWS_MAX], t_right[SL_ROWS_MAX], per_span[SL_ROWS_MAX]; /* 1 / (left - right) */
+    float sigma[SL_ROWS_MAX];
     float s_per_t[SL_ROWS_MAX], s_per_t2[SL_ROWS_MAX]; /* elsewhere s + t (s_per_t + t s_per_t2) */
 };
 
@@ -67,6 +72,14 @@ struct sl_candidate {
     float quality;  /* 0..1, from contrast and sharpness beside noise */
     float u;        /* image column of its middle */
     int16_t row;
+};
+
+/* What candidates weigh in with, as arrays: computed side by side. Each row's
+ * begin at a four and are filled up to whole fours by some of no quality. */
+struct sl_votes {
+    _Alignas(16) float s[SL_VOTES_MAX];
+    float t[SL_VOTES_MAX], quality[SL_VOTES_MAX];
+    uint16_t first[SL_ROWS_MAX], end[SL_ROWS_MAX];
 };
 
 struct sl_chain {
@@ -139,6 +152,7 @@ struct sl_detector {
     bool flat; /* s is the same all along each row */
     int candidate_count;
     struct sl_candidate candidates[SL_CANDIDATES_MAX];
+    struct sl_votes votes;
     int chain_count;
     struct sl_chain chains[SL_CHAINS_MAX];
 
@@ -181,23 +195,30 @@ double sl_road_side(const struct sl_road *road, int side, double x);
 void sl_prior_set(struct sl_prior *prior, const double mean[SL_PARAMETERS],
                   const double sigma[SL_PARAMETERS], double price);
 
-/* road.c: improves `road` from points: up to `count` candidate indices with
- * their sides, under the prior, in `steps` Gauss-Newton steps. */
-struct sl_assigned {
-    uint16_t candidate;
-    uint8_t side;
+/* What points say of a road, as normal equations without a prior: sums over the
+ * points of w J^T J (its lower triangle) and of w J^T error. They add up. */
+#define SL_TRIANGLE (SL_PARAMETERS * (SL_PARAMETERS + 1) / 2)
+struct sl_pull {
+    float a[SL_TRIANGLE], b[SL_PARAMETERS];
 };
-bool sl_road_fit(const struct sl_detector *d, const struct sl_prior *prior,
-                 const struct sl_assigned *points, int count, int steps, struct sl_road *road);
 
-/* road.c: the same from all candidates of the first `rows` of the chosen rows,
- * reweighted in each step by how well they agree (`gate` and `gate_end`: in
+/* fit.c: what `count` candidates say of `road` that lie on one boundary. */
+void sl_road_pull(const struct sl_detector *d, const struct sl_road *road, int side,
+                  const uint16_t *candidates, int count, struct sl_pull *pull);
+
+/* fit.c: improves `road` by one Gauss-Newton step from what was said of it, under
+ * the prior. `more`: to be added, or NULL. False if that leads nowhere. */
+bool sl_road_step(const struct sl_prior *prior, const struct sl_pull *pull,
+                  const struct sl_pull *more, struct sl_road *road);
+
+/* fit.c: improves `road` from all candidates of the first `rows` of the chosen
+ * rows, reweighted in each step by how well they agree (`gate` and `gate_end`: in
  * sigmas, first and last). */
 bool sl_road_refine(const struct sl_detector *d, const struct sl_prior *prior,
                     enum sl_row_choice choice, int rows, int steps, double gate, double gate_end,
                     struct sl_road *road);
 
-/* road.c: how uncertain a road is that was fitted to the first `rows` rows, by
+/* fit.c: how uncertain a road is that was fitted to the first `rows` rows, by
  * the inverse of the normal equations, and somewhat more: rows err alike. */
 bool sl_road_covariance(const struct sl_detector *d, const struct sl_prior *prior, int rows,
                         const struct sl_road *road,
@@ -237,9 +258,10 @@ struct sl_found {
     double score; /* -INFINITY: nothing yet */
 };
 
-/* search.c: looks for the lane under one prior (SL_PRIOR_*); keeps in `found`
- * what scores better than what is there. */
-void sl_search(const struct sl_detector *d, int kind, struct sl_found *found);
+/* search.c: looks for the lane where the track has it, or anywhere; keeps in
+ * `found` what scores better than what is there. */
+void sl_search_track(const struct sl_detector *d, struct sl_found *found);
+void sl_search_afresh(const struct sl_detector *d, struct sl_found *found);
 
 /* search.c: both boundaries are beyond doubt; other priors need not be asked. */
 bool sl_search_is_clear(const struct sl_detector *d, const struct sl_found *found);

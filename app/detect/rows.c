@@ -119,15 +119,17 @@ static void fit_bow(const struct sl_row *row, float *per_t, float *per_t2)
 static void choose_rows(struct sl_detector *d, enum sl_row_choice choice, int stride)
 {
     struct sl_row_view *view = &d->views[choice];
-    view->count = 0;
+    view->count = (d->row_count + stride - 1) / stride;
     view->stride = (float)stride;
-    for (int r = 0; r < d->row_count; r += stride) {
+    for (int i = 0; i < SL_FOURS(view->count); i++) {
+        int r = (i < view->count ? i : view->count - 1) * stride;
         const struct sl_row *row = &d->rows[r];
-        int i = view->count++;
         view->row[i] = (uint8_t)r;
         view->s[i] = row->s;
         view->t_left[i] = row->node_t[0];
         view->t_right[i] = row->node_t[SL_ROW_NODES - 1];
+        view->per_span[i] = 1.0f / (view->t_left[i] - view->t_right[i]);
+        view->sigma[i] = row->sigma;
         fit_bow(row, &view->s_per_t[i], &view->s_per_t2[i]);
     }
 }
@@ -462,6 +464,24 @@ static void rate(struct sl_detector *d)
     }
 }
 
+static void collect_votes(struct sl_detector *d)
+{
+    static const struct sl_candidate none;
+    struct sl_votes *votes = &d->votes;
+    int n = 0;
+    for (int r = 0; r < d->row_count; r++) {
+        const struct sl_row *row = &d->rows[r];
+        votes->first[r] = (uint16_t)n;
+        for (int i = 0; i < SL_FOURS(row->count); i++, n++) {
+            const struct sl_candidate *c = i < row->count ? &d->candidates[row->first + i] : &none;
+            votes->s[n] = c->s;
+            votes->t[n] = c->t;
+            votes->quality[n] = c->quality;
+        }
+        votes->end[r] = (uint16_t)n;
+    }
+}
+
 static bool is_readable(uint32_t fourcc)
 {
     return fourcc == SL_FORMAT_GRAY8 || fourcc == SL_FORMAT_NV12 || fourcc == SL_FORMAT_YUYV ||
@@ -479,5 +499,6 @@ int sl_rows_scan(struct sl_detector *d, const struct sl_frame_info *info, const 
         scan_row(d, info, pixels, i);
     }
     rate(d);
+    collect_votes(d);
     return 0;
 }

@@ -14,6 +14,7 @@
 
 #define HYPOTHESES_MAX 48
 #define CHAIN_SAMPLES  6    /* candidates of a chain that a hypothesis is fitted to */
+#define CHAINS_TRIED   16
 #define CHAINS_ALWAYS  4    /* chains tried however weak; the others only if not */
 #define CHAIN_SHARE    0.1f /* weaker than this beside the strongest */
 #define FINALISTS      3
@@ -29,16 +30,28 @@
 #define CLEAR_SPAN  0.7f
 #define CLEAR_COST  5.0
 
-static int sample_chain(const struct sl_chain *chain, int side, struct sl_assigned *out)
-{
-    int n = chain->count < CHAIN_SAMPLES ? chain->count : CHAIN_SAMPLES;
-    for (int i = 0; i < n; i++) {
-        int at = n > 1 ? i * (chain->count - 1) / (n - 1) : 0;
-        out[i].candidate = chain->points[at];
-        out[i].side = (uint8_t)side;
-    }
-    return n;
-}
+/* The strongest chains, from the strongest on, and a few candidates of each. */
+struct strands {
+    int count;
+    const struct sl_chain *chain[CHAINS_TRIED];
+    uint16_t points[CHAINS_TRIED][CHAIN_SAMPLES];
+    int point_count[CHAINS_TRIED];
+    /* What the points say, as either boundary, of the road that is the priors' mean. */
+    struct sl_pull pull[CHAINS_TRIED][SL_SIDES];
+};
+
+struct hypothesis {
+    struct sl_road road;
+    double score;
+};
+
+/* What has been tried under a prior, and the best of it: those that differ from
+ * each other, best first. */
+struct trial {
+    const struct sl_prior *prior;
+    int tried, count;
+    struct hypothesis best[FINALISTS];
+};
 
 /* The lane under the vehicle: its boundaries lie on either side of it where the
  * picture begins. A little slack: vehicles straddle lines. */
@@ -55,12 +68,6 @@ static bool is_ego(const struct sl_detector *d, const struct sl_road *road)
            w < expected * (1 + WIDTH_BEYOND * tolerance);
 }
 
-struct hypothesis {
-    struct sl_road road;
-    const struct sl_prior *prior;
-    double score;
-};
-
 static bool alike(const struct sl_detector *d, const struct sl_road *a, const struct sl_road *b)
 {
     const double w = d->config.lane_width_m;
@@ -74,18 +81,17 @@ static bool alike(const struct sl_detector *d, const struct sl_road *a, const st
     return true;
 }
 
-/* Keeps the best FINALISTS that differ from each other, best first. */
-static void consider(const struct sl_detector *d, const struct sl_prior *prior,
-                     const struct sl_road *road, struct hypothesis best[FINALISTS], int *count)
+static void consider(const struct sl_detector *d, const struct sl_road *road, struct trial *trial)
 {
     if (!is_ego(d, road))
         return;
     struct sl_support support;
-    sl_road_score(d, prior, road, SL_ROWS_THIRD, &support);
-    struct hypothesis h = {*road, prior, support.score};
-    int place = *count;
-    for (int i = 0; i < *count; i++) {
-        if (best[i].prior == prior && alike(d, road, &best[i].road)) {
+    sl_road_score(d, trial->prior, road, SL_ROWS_THIRD, &support);
+    struct hypothesis *best = trial->best;
+    const struct hypothesis h = {*road, support.score};
+    int place = trial->count;
+    for (int i = 0; i < trial->count; i++) {
+        if (alike(d, road, &best[i].road)) {
             if (best[i].score >= h.score)
                 return;
             place = i;
@@ -97,8 +103,8 @@ static void consider(const struct sl_detector *d, const struct sl_prior *prior,
         if (best[place].score >= h.score)
             return;
     }
-    if (place == *count)
-        (*count)++;
+    if (place == trial->count)
+        trial->count++;
     best[place] = h;
     for (int i = place; i > 0 && best[i].score > best[i - 1].score; i--) {
         struct hypothesis swap = best[i];
@@ -116,6 +122,28 @@ static void sort_chains(const struct sl_detector *d, int order[SL_CHAINS_MAX])
             k--;
         }
         order[k] = i;
+    }
+}
+
+static void sample_chains(const struct sl_detector *d, const struct sl_road *start,
+                          struct strands *strands)
+{
+    int order[SL_CHAINS_MAX];
+    sort_chains(d, order);
+    int n = d->chain_count < CHAINS_TRIED ? d->chain_count : CHAINS_TRIED;
+    while (n > CHAINS_ALWAYS &&
+           d->chains[order[n - 1]].strength < CHAIN_SHARE * d->chains[order[0]].strength)
+        n--;
+    strands->count = n;
+    for (int i = 0; i < n; i++) {
+        const struct sl_chain *chain = &d->chains[order[i]];
+        int count = chain->count < CHAIN_SAMPLES ? chain->count : CHAIN_SAMPLES;
+        for (int k = 0; k < count; k++)
+            strands->points[i][k] = chain->points[k * (chain->count - 1) / (count - 1)];
+        strands->chain[i] = chain;
+        strands->point_count[i] = count;
+        for (int side = 0; side < SL_SIDES; side++)
+            sl_road_pull(d, start, side, strands->points[i], count, &strands->pull[i][side]);
     }
 }
 
@@ -142,101 +170,108 @@ static double lateral_distance(const struct sl_detector *d, const struct sl_chai
     return a_near ? apart : -apart;
 }
 
-static int search(const struct sl_detector *d, int kind, struct hypothesis best[FINALISTS],
-                  int count)
+/* Refines the best of a trial, all of them roughly and the leader to the end;
+ * keeps it if it is better than what was found before. */
+static void finish(const struct sl_detector *d, struct trial *trial, struct sl_found *found)
 {
-    const struct sl_prior *prior = &d->priors[kind];
-    /* The wider the prior, the further the first step is from linear. */
-    const int steps = kind == SL_PRIOR_TIGHT ? 2 : 1;
-    int order[SL_CHAINS_MAX];
-    int tried = 0;
-    int n = d->chain_count;
-    sort_chains(d, order);
-    while (n > CHAINS_ALWAYS &&
-           d->chains[order[n - 1]].strength < CHAIN_SHARE * d->chains[order[0]].strength)
-        n--;
-    struct sl_assigned points[2 * CHAIN_SAMPLES];
-    struct sl_road start;
-    memcpy(start.p, prior->mean, sizeof start.p);
-
-    for (int i = 0; i < n && tried < HYPOTHESES_MAX / 2; i++) {
-        for (int side = 0; side < SL_SIDES; side++) {
-            struct sl_road road = start;
-            int k = sample_chain(&d->chains[order[i]], side, points);
-            tried++;
-            if (sl_road_fit(d, prior, points, k, steps, &road))
-                consider(d, prior, &road, best, &count);
-        }
-    }
-    /* Pairs in the order of their weaker chain's strength. */
-    for (int i = 1; i < n && tried < HYPOTHESES_MAX; i++) {
-        for (int j = 0; j < i && tried < HYPOTHESES_MAX; j++) {
-            const struct sl_chain *a = &d->chains[order[i]];
-            const struct sl_chain *b = &d->chains[order[j]];
-            double apart = lateral_distance(d, a, b);
-            double w = d->config.lane_width_m;
-            if (fabs(apart) > 2.0 * w)
-                continue;
-            if (fabs(apart) < 0.6 * w) {
-                /* Pieces of one marking, perhaps, on either side. */
-                for (int side = 0; side < SL_SIDES; side++) {
-                    struct sl_road road = start;
-                    int k = sample_chain(a, side, points);
-                    k += sample_chain(b, side, points + k);
-                    tried++;
-                    if (sl_road_fit(d, prior, points, k, steps, &road))
-                        consider(d, prior, &road, best, &count);
-                }
-            }
-            if (fabs(apart) < 0.4 * w)
-                continue;
-            tried++;
-            struct sl_road road = start;
-            int k = sample_chain(a, apart > 0 ? 0 : 1, points);
-            k += sample_chain(b, apart > 0 ? 1 : 0, points + k);
-            if (sl_road_fit(d, prior, points, k, steps, &road))
-                consider(d, prior, &road, best, &count);
-        }
-    }
-    return count;
-}
-
-/* Searches and refines under one prior; keeps what is better than before. */
-void sl_search(const struct sl_detector *d, int kind, struct sl_found *found)
-{
-    struct hypothesis best[FINALISTS] = {0};
-    int count = 0;
-    /* The track proposes itself; everything else is for the other priors. */
-    if (kind == SL_PRIOR_TRACK)
-        consider(d, &d->priors[kind], &d->track, best, &count);
-    else
-        count = search(d, kind, best, count);
-    int leader = -1;
-    for (int i = 0; i < count; i++) {
+    struct hypothesis *leader = NULL;
+    for (int i = 0; i < trial->count; i++) {
+        struct hypothesis *h = &trial->best[i];
         struct sl_support support;
-        if (!sl_road_refine(d, &d->priors[kind], SL_ROWS_HALF, SL_ROWS_MAX, ROUGH_STEPS, GATE_FIRST,
-                            GATE_MIDDLE, &best[i].road) ||
-            !is_ego(d, &best[i].road))
+        if (!sl_road_refine(d, trial->prior, SL_ROWS_HALF, SL_ROWS_MAX, ROUGH_STEPS, GATE_FIRST,
+                            GATE_MIDDLE, &h->road) ||
+            !is_ego(d, &h->road))
             continue;
-        sl_road_score(d, &d->priors[kind], &best[i].road, SL_ROWS_ALL, &support);
-        best[i].score = support.score;
-        if (leader < 0 || best[i].score > best[leader].score)
-            leader = i;
+        sl_road_score(d, trial->prior, &h->road, SL_ROWS_ALL, &support);
+        h->score = support.score;
+        if (leader == NULL || h->score > leader->score)
+            leader = h;
     }
-    if (leader < 0)
+    if (leader == NULL)
         return;
-    struct sl_road road = best[leader].road;
+    struct sl_road road = leader->road;
     struct sl_support support;
-    if (!sl_road_refine(d, &d->priors[kind], SL_ROWS_ALL, SL_ROWS_MAX, FINE_STEPS, GATE_MIDDLE,
+    if (!sl_road_refine(d, trial->prior, SL_ROWS_ALL, SL_ROWS_MAX, FINE_STEPS, GATE_MIDDLE,
                         SL_GATE_LAST, &road) ||
         !is_ego(d, &road))
         return;
-    sl_road_score(d, &d->priors[kind], &road, SL_ROWS_ALL, &support);
+    sl_road_score(d, trial->prior, &road, SL_ROWS_ALL, &support);
     if (support.score > found->score) {
         found->score = support.score;
         found->support = support;
         found->road = road;
     }
+}
+
+/* One boundary is chain `a`, and one, the same or the other, is `b` (or b < 0). */
+static void try(const struct sl_detector *d, const struct strands *strands, int steps, int a,
+                int side_a, int b, int side_b, struct trial *trial)
+{
+    struct sl_road road;
+    trial->tried++;
+    memcpy(road.p, trial->prior->mean, sizeof road.p);
+    if (!sl_road_step(trial->prior, &strands->pull[a][side_a],
+                      b < 0 ? NULL : &strands->pull[b][side_b], &road))
+        return;
+    for (int n = 1; n < steps; n++) {
+        struct sl_pull pull_a, pull_b;
+        sl_road_pull(d, &road, side_a, strands->points[a], strands->point_count[a], &pull_a);
+        if (b >= 0)
+            sl_road_pull(d, &road, side_b, strands->points[b], strands->point_count[b], &pull_b);
+        if (!sl_road_step(trial->prior, &pull_a, b < 0 ? NULL : &pull_b, &road))
+            return;
+    }
+    consider(d, &road, trial);
+}
+
+static void try_pair(const struct sl_detector *d, const struct strands *strands, int steps, int a,
+                     int b, struct trial *trial)
+{
+    const double w = d->config.lane_width_m;
+    double apart = lateral_distance(d, strands->chain[a], strands->chain[b]);
+    if (fabs(apart) > 2.0 * w)
+        return;
+    /* Pieces of one marking, perhaps, on either side. */
+    if (fabs(apart) < 0.6 * w)
+        for (int side = 0; side < SL_SIDES; side++)
+            try(d, strands, steps, a, side, b, side, trial);
+    if (fabs(apart) >= 0.4 * w)
+        try(d, strands, steps, a, apart > 0 ? 0 : 1, b, apart > 0 ? 1 : 0, trial);
+}
+
+/* Searches under a prior; keeps what is better than before. */
+static void search(const struct sl_detector *d, const struct strands *strands,
+                   const struct sl_prior *prior, int steps, struct sl_found *found)
+{
+    struct trial trial = {.prior = prior};
+    for (int i = 0; i < strands->count && trial.tried < HYPOTHESES_MAX / 2; i++)
+        for (int side = 0; side < SL_SIDES; side++)
+            try(d, strands, steps, i, side, -1, 0, &trial);
+    /* Pairs in the order of their weaker chain's strength. */
+    for (int i = 1; i < strands->count && trial.tried < HYPOTHESES_MAX; i++)
+        for (int k = 0; k < i && trial.tried < HYPOTHESES_MAX; k++)
+            try_pair(d, strands, steps, i, k, &trial);
+    finish(d, &trial, found);
+}
+
+void sl_search_track(const struct sl_detector *d, struct sl_found *found)
+{
+    struct trial trial = {.prior = &d->priors[SL_PRIOR_TRACK]};
+    consider(d, &d->track, &trial);
+    finish(d, &trial, found);
+}
+
+void sl_search_afresh(const struct sl_detector *d, struct sl_found *found)
+{
+    struct strands strands;
+    struct sl_road start;
+    /* The same for both priors. */
+    memcpy(start.p, d->priors[SL_PRIOR_ROAD].mean, sizeof start.p);
+    sample_chains(d, &start, &strands);
+    search(d, &strands, &d->priors[SL_PRIOR_ROAD], 1, found);
+    /* The wider the prior, the further the first step is from linear. */
+    if (!sl_search_is_clear(d, found))
+        search(d, &strands, &d->priors[SL_PRIOR_TIGHT], 2, found);
 }
 
 /* Both boundaries are beyond doubt: other priors need not be asked. */
