@@ -128,8 +128,8 @@ struct sl_support {
 struct sl_row_work {
     _Alignas(64) uint16_t line[2][SL_ROW_COLUMNS];
     uint16_t boxes[SL_ROW_COLUMNS];
-    uint16_t ridge[SL_ROW_COLUMNS], groove[SL_ROW_COLUMNS];
-    uint16_t tops[SL_ROW_COLUMNS / SL_BLOCK], pits[SL_ROW_COLUMNS / SL_BLOCK];
+    uint16_t answers[SL_ROW_COLUMNS];
+    uint16_t tops[SL_ROW_COLUMNS / SL_BLOCK];
 };
 
 /* What speaks for a lane, as numbers about 0..1: what confidence comes from. */

@@ -31,17 +31,19 @@ struct sl_row_kernels {
     /* Means of neighbouring columns, rounded up: `count` of them. */
     void (*halve)(const uint16_t *line, int count, uint16_t *out);
 
-    /* boxes[i] = line[i] + ... + line[i + m - 1] for `count` columns, m within
-     * 2 and SL_BOX_MAX. Reads count + m - 1 columns of `line` and destroys them. */
-    void (*boxes)(uint16_t *line, int count, int m, uint16_t *boxes);
+    /* sums[i] = line[i] + ... + line[i + m - 1] for `count` columns, m within 2 and
+     * SL_BOX_MAX. Reads count + m - 1 columns of `line`; `doubles` has room for as many. */
+    void (*boxes)(const uint16_t *line, int count, int m, uint16_t *doubles, uint16_t *sums);
 
     /* How much each box exceeds the higher of the two at `reach` on either side
-     * of it (ridge), or falls short of the lower (groove); 0 if it does not.
-     * `boxes` is that of the first column; those before it and behind the last
-     * are read. `blocks` blocks of SL_BLOCK columns; tops and pits get each
-     * block's largest. Returns the sum of the flanks' differences. */
-    uint32_t (*contrast)(const uint16_t *boxes, int blocks, int reach, uint16_t *ridge,
-                         uint16_t *groove, uint16_t *tops, uint16_t *pits);
+     * of it (ridges), or falls short of the lower (grooves); 0 if it does not.
+     * `box` is that of the first column; those before it and behind the last are
+     * read. `blocks` blocks of SL_BLOCK columns; `tops` gets each block's largest.
+     * Returns the sum of the flanks' differences. */
+    uint32_t (*ridges)(const uint16_t *box, int blocks, int reach, uint16_t *answers,
+                       uint16_t *tops);
+    uint32_t (*grooves)(const uint16_t *box, int blocks, int reach, uint16_t *answers,
+                        uint16_t *tops);
 };
 
 /* Those of an instruction set; NULL if this machine does not have it. AUTO: the

@@ -235,19 +235,20 @@ struct scan {
     int width;
     int box, reach; /* columns; from a box to its flanks */
     const uint16_t *boxes;
-    float noise;
-    float sign; /* -1: everything upside down, for dark markings */
+    float per_box; /* 1 / box */
+    float noise;   /* how uneven the row is at this scale, by shadows, texture and noise alike */
+    int sign;      /* -1: everything upside down, for dark markings */
 };
 
-static float level(const struct scan *s, int u)
+static int level(const struct scan *s, int u)
 {
-    return s->sign * (float)s->line[u];
+    return s->sign * s->line[u];
 }
 
 /* Mean over the box that begins at u. */
 static float box_level(const struct scan *s, int u)
 {
-    return s->sign * (float)s->boxes[u] / (float)s->box;
+    return (float)(s->sign * s->boxes[u]) * s->per_box;
 }
 
 /* Walks from the paint outwards until the brightness falls below `edge_level`;
@@ -255,18 +256,18 @@ static float box_level(const struct scan *s, int u)
 static bool find_edge(const struct scan *s, int from, int direction, int most, float edge_level,
                       float *edge)
 {
-    for (int i = 0; i < most; i++) {
-        int u = from + i * direction;
-        int next = u + direction;
-        if (next < 0 || next >= s->width)
-            return false;
-        float a = level(s, u), b = level(s, next);
-        if (b < edge_level) {
-            float part = a > b ? (a - edge_level) / (a - b) : 0.0f;
-            part = part < 0 ? 0 : part > 1 ? 1 : part;
-            *edge = (float)u + (float)direction * part;
-            return true;
-        }
+    const int room = direction > 0 ? s->width - 1 - from : from;
+    const int below = (int)ceilf(edge_level); /* the same, for whole numbers */
+    most = most < room ? most : room;
+    for (int i = 1; i <= most; i++) {
+        int next = from + i * direction;
+        if (level(s, next) >= below)
+            continue;
+        float a = (float)level(s, next - direction), b = (float)level(s, next);
+        float part = a > b ? (a - edge_level) / (a - b) : 0.0f;
+        part = part < 0 ? 0 : part > 1 ? 1 : part;
+        *edge = (float)(next - direction) + (float)direction * part;
+        return true;
     }
     return false;
 }
@@ -287,7 +288,7 @@ static float edge_share(const struct scan *s, float edge, int direction, float w
 {
     int in = (int)lrintf(edge - (float)direction * within);
     int out = (int)lrintf(edge + (float)direction * within);
-    float share = (level(s, in) - level(s, out)) / step;
+    float share = (float)(level(s, in) - level(s, out)) / step;
     return share < 0 ? 0 : share > 1 ? 1 : share;
 }
 
@@ -310,10 +311,14 @@ static int next_above(const uint16_t *response, int u, int count, int threshold)
     return u < count ? u : count;
 }
 
-/* The strongest maxima of a response, from left to right. */
-static int find_peaks(const struct scan *s, const uint16_t *response, const uint16_t *tops,
-                      int count, int threshold, struct peak peaks[SL_ROW_PEAKS])
+/* The strongest maxima of a row's answers, from left to right. */
+static int find_peaks(const struct sl_detector *d, const struct scan *s,
+                      struct peak peaks[SL_ROW_PEAKS])
 {
+    const uint16_t *response = d->work.answers, *tops = d->work.tops;
+    const int count = s->width;
+    const int threshold =
+        (int)(fmax(d->config.min_contrast, (double)(NOISE_SHARE * s->noise)) * s->box);
     int found = 0;
     for (int u = 0; u < count;) {
         int block_end = (u / SL_BLOCK + 1) * SL_BLOCK;
@@ -344,12 +349,16 @@ static bool measure(const struct scan *s, struct peak peak, struct sl_candidate 
 {
     const int u = peak.u, m = s->box;
     int top = u < 0 ? 0 : u;
-    for (int k = top; k < u + m && k < s->width; k++)
-        if (level(s, k) > level(s, top))
-            top = k;
+    const int end = u + m < s->width ? u + m : s->width;
+    int highest = level(s, top);
+    for (int k = top + 1; k < end; k++) {
+        int here = level(s, k);
+        top = here > highest ? k : top;
+        highest = here > highest ? here : highest;
+    }
     /* The paint's level is between the box's mean and its brightest pixel:
      * paint may be narrower than the box. */
-    float paint = 0.5f * (box_level(s, u) + level(s, top));
+    float paint = 0.5f * (box_level(s, u) + (float)level(s, top));
     float left = box_level(s, u - s->reach), right = box_level(s, u + s->reach);
     float from, to;
     int most = m + s->reach;
@@ -421,30 +430,25 @@ static void scan_row(struct sl_detector *d, const struct sl_frame_info *info, co
     int count = blocks * SL_BLOCK + 2 * reach;
     int before = first + reach, behind = count + m - width - before;
     extend(line, width, before, behind);
-    memcpy(other - before, line - before, (size_t)(count + m) * sizeof *line);
     uint16_t *boxes = work->boxes + SL_ROW_PAD;
-    kernels->boxes(other - before, count, m, boxes - before);
-    /* The answer for the box that begins at u stands at u + first. */
-    uint16_t *ridge = work->ridge, *groove = work->groove;
-    uint32_t rough =
-        kernels->contrast(boxes - first, blocks, reach, ridge, groove, work->tops, work->pits);
-    /* `noise`: how uneven the row is at this scale, by shadows, texture and noise alike. */
+    kernels->boxes(line - before, count, m, other - before, boxes - before);
     struct scan scan = {.line = line,
                         .width = width,
                         .box = m,
+                        .per_box = 1.0f / (float)m,
                         .reach = reach,
-                        .boxes = boxes,
-                        .noise = (float)rough / ((float)width * (float)m),
-                        .sign = 1};
-    int threshold = (int)fmax(d->config.min_contrast * m, (double)(NOISE_SHARE * scan.noise) * m);
-    struct peak peaks[SL_ROW_PEAKS];
-    if (d->config.markings != SL_MARKINGS_DARK)
-        add_candidates(d, index, &scan, peaks,
-                       find_peaks(&scan, ridge, work->tops, width, threshold, peaks));
-    scan.sign = -1;
-    if (d->config.markings != SL_MARKINGS_BRIGHT)
-        add_candidates(d, index, &scan, peaks,
-                       find_peaks(&scan, groove, work->pits, width, threshold, peaks));
+                        .boxes = boxes};
+    for (int dark = 0; dark <= 1; dark++) {
+        if (d->config.markings == (dark ? SL_MARKINGS_BRIGHT : SL_MARKINGS_DARK))
+            continue;
+        /* The answer for the box that begins at u stands at u + first. */
+        uint32_t rough = (dark ? kernels->grooves : kernels->ridges)(boxes - first, blocks, reach,
+                                                                      work->answers, work->tops);
+        scan.sign = dark ? -1 : 1;
+        scan.noise = (float)rough / ((float)width * (float)m);
+        struct peak peaks[SL_ROW_PEAKS];
+        add_candidates(d, index, &scan, peaks, find_peaks(d, &scan, peaks));
+    }
 }
 
 /* Contrast counts beside the noise of its row, and beside what the clearer
