@@ -9,19 +9,20 @@
 
 /* A road in single precision, prepared for many rows. */
 struct sl_quick_road {
-    float c0, c1, c2, c3, half, pitch, h;
+    float c0, c1, c2, c3, half, pitch, h, per_h;
 };
 
 static inline struct sl_quick_road sl_quick(const struct sl_detector *d, const struct sl_road *road)
 {
-    const double *p = road->p;
+    const double *p = road->p, h = d->camera.c.height_m;
     return (struct sl_quick_road){(float)p[SL_C0],
                                   (float)p[SL_C1],
                                   (float)p[SL_C2],
                                   (float)p[SL_C3],
                                   (float)(0.5 * p[SL_WIDTH]),
                                   (float)p[SL_PITCH],
-                                  (float)d->camera.c.height_m};
+                                  (float)h,
+                                  (float)(1 / h)};
 }
 
 /* One boundary: t where it is met at the slope s, and how t changes with s. */

@@ -135,10 +135,11 @@ static void pull_of_rows(const struct sl_detector *d, const struct sl_road *road
     total(&sums, pull);
 }
 
-/* Normal equations with the prior, and Cholesky's decomposition of them. */
+/* Normal equations with the prior; then L and D of their decomposition L D L^T,
+ * which is Cholesky's without roots. */
 struct equations {
-    double a[SL_PARAMETERS][SL_PARAMETERS]; /* lower triangle */
-    double per_diagonal[SL_PARAMETERS];     /* 1 over the decomposition's */
+    double a[SL_PARAMETERS][SL_PARAMETERS]; /* lower triangle; L below its diagonal of ones */
+    double per_d[SL_PARAMETERS];            /* 1/D */
     double b[SL_PARAMETERS];
 };
 
@@ -158,18 +159,19 @@ static void set_up(struct equations *e, const struct sl_pull *pull, const struct
 static bool decompose(struct equations *e)
 {
     for (int i = 0; i < SL_PARAMETERS; i++) {
-        for (int k = 0; k < i; k++) {
-            double sum = e->a[i][k];
+        double *row = e->a[i]; /* L D at first */
+        double d = row[i];
+        for (int k = 0; k < i; k++)
             for (int m = 0; m < k; m++)
-                sum -= e->a[i][m] * e->a[k][m];
-            e->a[i][k] = sum * e->per_diagonal[k];
+                row[k] -= row[m] * e->a[k][m];
+        for (int k = 0; k < i; k++) {
+            double l = row[k] * e->per_d[k];
+            d -= row[k] * l;
+            row[k] = l;
         }
-        double square = e->a[i][i];
-        for (int m = 0; m < i; m++)
-            square -= e->a[i][m] * e->a[i][m];
-        if (!(square > 1e-12))
+        if (!(d > 1e-12))
             return false;
-        e->per_diagonal[i] = 1.0 / sqrt(square);
+        e->per_d[i] = 1.0 / d;
     }
     return true;
 }
@@ -177,18 +179,15 @@ static bool decompose(struct equations *e)
 static void substitute(const struct equations *e, const double b[SL_PARAMETERS],
                        double x[SL_PARAMETERS])
 {
-    double z[SL_PARAMETERS];
     for (int i = 0; i < SL_PARAMETERS; i++) {
-        double sum = b[i];
+        x[i] = b[i];
         for (int k = 0; k < i; k++)
-            sum -= e->a[i][k] * z[k];
-        z[i] = sum * e->per_diagonal[i];
+            x[i] -= e->a[i][k] * x[k];
     }
     for (int i = SL_PARAMETERS - 1; i >= 0; i--) {
-        double sum = z[i];
+        x[i] *= e->per_d[i];
         for (int k = i + 1; k < SL_PARAMETERS; k++)
-            sum -= e->a[k][i] * x[k];
-        x[i] = sum * e->per_diagonal[i];
+            x[i] -= e->a[k][i] * x[k];
     }
 }
 

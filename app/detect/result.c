@@ -107,34 +107,28 @@ static bool side_pixel(const struct sl_detector *d, const struct sl_camera_model
 static bool column_at(const struct sl_detector *d, const struct sl_camera_model *m, int side,
                       double row_px, double *u_px)
 {
-    /* On a line, rows fall with 1/x nearly linearly: a secant search in 1/x. */
+    /* Along a boundary, rows fall with 1/x nearly linearly, as through a lens
+     * without distortion: then a secant search in 1/x. */
     double h = m->c.height_m;
-    double horizon = sl_camera_horizon_px(m);
-    double s0 = (row_px - horizon) / m->c.fy_px;
-    if (s0 < 0.004)
-        s0 = 0.004;
-    double s1 = s0 * 1.02;
-    double u, v0, v1;
-    if (!side_pixel(d, m, side, h / s0, &u, &v0))
-        return false;
+    double s = fmax((row_px - sl_camera_horizon_px(m)) / m->c.fy_px, 0.004);
+    double per_s = m->c.fy_px, s_before = 0, v_before = 0;
+    double u, v = 0;
     for (int i = 0; i < 8; i++) {
-        if (!side_pixel(d, m, side, h / s1, &u, &v1))
+        if (s < 0.002 || !side_pixel(d, m, side, h / s, &u, &v))
             return false;
-        if (fabs(v1 - row_px) < 0.01)
+        double off = v - row_px;
+        if (fabs(off) < 0.01)
             break;
-        double slope = (v1 - v0) / (s1 - s0);
-        if (!(fabs(slope) > 1e-6))
+        if (i > 0)
+            per_s = (v - v_before) / (s - s_before);
+        double next = s - off / per_s;
+        if (!(fabs(per_s) > 1e-6) || !isfinite(next))
             return false;
-        double next = s1 - (v1 - row_px) / slope;
-        if (!isfinite(next))
-            return false;
-        s0 = s1;
-        v0 = v1;
-        s1 = next < 0.5 * s1 ? 0.5 * s1 : next > 2 * s1 ? 2 * s1 : next;
-        if (s1 < 0.002)
-            return false;
+        s_before = s;
+        v_before = v;
+        s = fmax(0.5 * s, fmin(2 * s, next));
     }
-    if (fabs(v1 - row_px) > 0.5)
+    if (fabs(v - row_px) > 0.5)
         return false;
     *u_px = u;
     return true;

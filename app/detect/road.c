@@ -53,6 +53,26 @@ void sl_prior_set(struct sl_prior *prior, const double mean[SL_PARAMETERS],
     }
 }
 
+/* Where the ray of slope s meets the ground, and the boundary beside it. */
+struct meeting {
+    float x, slope, slant, t;
+};
+
+static inline struct meeting meet(const struct sl_quick_road *q, float sign, float s)
+{
+    struct meeting m;
+    float s1 = s + q->pitch * (1.0f + s * s);
+    s1 = s1 > SLOPE_MIN ? s1 : SLOPE_MIN;
+    float inverse = s1 * q->per_h; /* 1/x */
+    m.x = q->h / s1;
+    m.slope = q->c1 + m.x * (q->c2 + m.x * q->c3 * 0.5f);
+    float y = q->c0 + m.x * (q->c1 + m.x * (q->c2 * 0.5f + m.x * q->c3 * (1.0f / 6)));
+    float steep = m.slope * m.slope;
+    m.slant = sqrtf(1.0f + (steep < 4.0f ? steep : 4.0f));
+    m.t = (y + sign * q->half * m.slant) * inverse;
+    return m;
+}
+
 /* What counts is the distance across the line: one pixel up or down is many along
  * a row where a line runs nearly level through the picture. */
 void sl_cross(const struct sl_quick_road *q, int side, int count, struct sl_crossings *at)
@@ -60,22 +80,28 @@ void sl_cross(const struct sl_quick_road *q, int side, int count, struct sl_cros
     const float sign = sl_side_sign(side);
     for (int i = 0; i < count; i++) {
         float s = at->s[i];
-        float s1 = s + q->pitch * (1.0f + s * s);
-        s1 = s1 > SLOPE_MIN ? s1 : SLOPE_MIN;
-        float inverse = s1 / q->h; /* 1/x */
-        float x = q->h / s1;
-        float slope = q->c1 + x * (q->c2 + x * q->c3 * 0.5f);
-        float y = q->c0 + x * (q->c1 + x * (q->c2 * 0.5f + x * q->c3 * (1.0f / 6)));
-        float steep = slope * slope;
-        float slant = sqrtf(1.0f + (steep < 4.0f ? steep : 4.0f));
-        float t = (y + sign * q->half * slant) * inverse;
-        float per_s = x / q->h * (t - slope);
-        at->t[i] = t * (1.0f - s * q->pitch);
+        struct meeting m = meet(q, sign, s);
+        float per_s = m.x * q->per_h * (m.t - m.slope);
+        at->t[i] = m.t * (1.0f - s * q->pitch);
         at->per_s[i] = per_s;
         at->aslant[i] = sqrtf(1.0f + per_s * per_s);
-        at->x[i] = x;
-        at->slope[i] = slope;
-        at->slant[i] = slant;
+        at->x[i] = m.x;
+        at->slope[i] = m.slope;
+        at->slant[i] = m.slant;
+    }
+}
+
+/* Rows through a distorting lens rise or fall: the slopes where t is met. */
+static void meet_rows(const struct sl_quick_road *q, int side, const struct sl_row_view *view,
+                      int count, float *slopes)
+{
+    const float sign = sl_side_sign(side);
+    for (int i = 0; i < count; i++) {
+        float s = view->s[i];
+        float t = meet(q, sign, s).t * (1.0f - s * q->pitch);
+        t = t < view->t_left[i] ? t : view->t_left[i];
+        t = t > view->t_right[i] ? t : view->t_right[i];
+        slopes[i] = s + t * (view->s_per_t[i] + t * view->s_per_t2[i]);
     }
 }
 
@@ -83,17 +109,10 @@ void sl_cross_rows(const struct sl_detector *d, const struct sl_quick_road *q, i
                    const struct sl_row_view *view, int rows, struct sl_crossings *at)
 {
     const int count = SL_FOURS(rows);
-    memcpy(at->s, view->s, (size_t)count * sizeof *at->s);
-    sl_cross(q, side, count, at);
     if (d->flat)
-        return;
-    /* Rows through a distorting lens rise or fall: the slope where t is met. */
-    for (int i = 0; i < count; i++) {
-        float t = at->t[i];
-        t = t < view->t_left[i] ? t : view->t_left[i];
-        t = t > view->t_right[i] ? t : view->t_right[i];
-        at->s[i] = view->s[i] + t * (view->s_per_t[i] + t * view->s_per_t2[i]);
-    }
+        memcpy(at->s, view->s, (size_t)count * sizeof *at->s);
+    else
+        meet_rows(q, side, view, count, at->s);
     sl_cross(q, side, count, at);
 }
 
