@@ -88,23 +88,21 @@ void sl_road_pull(const struct sl_detector *d, const struct sl_road *road, int s
 }
 
 /* What a row's candidates say of one boundary: Tukey's biweight, far ones have
- * no say. Returns their weight, 0 for none, and their mean error. */
-static float pull_of_row(const struct sl_votes *votes, int row, float t, float s, float per_s,
-                         float limit, float *error)
+ * no say. Their weight, 0 for none, and the sum of their weighted errors. */
+static void pull_of_row(const struct sl_votes *votes, int row, float t, float s, float per_s,
+                        float per_limit2, float *weight, float *pull)
 {
-    sl_four weight = {0}, pull = {0};
-    const float per_limit2 = 1.0f / (limit * limit);
+    sl_four weights = {0}, pulls = {0};
     for (int k = votes->first[row]; k < votes->end[row]; k += SL_FOUR) {
         sl_four off = sl_four_load(votes->t + k) - t - per_s * (sl_four_load(votes->s + k) - s);
         sl_four w = 1.0f - off * off * per_limit2;
         w = sl_four_where(w > 0, w);
         w *= w * sl_four_load(votes->quality + k);
-        weight += w;
-        pull += w * off;
+        weights += w;
+        pulls += w * off;
     }
-    float sum = sl_four_sum(weight);
-    *error = sum > 0 ? sl_four_sum(pull) / sum : 0;
-    return sum;
+    *weight = sl_four_sum(weights);
+    *pull = sl_four_sum(pulls);
 }
 
 /* What all candidates within `gate` sigmas say of the road. */
@@ -115,22 +113,28 @@ static void pull_of_rows(const struct sl_detector *d, const struct sl_road *road
     struct sl_quick_road q = sl_quick(d, road);
     struct sums sums = {0};
     rows = rows < view->count ? rows : view->count;
+    const int fours = SL_FOURS(rows);
+    const float per_gate2 = 1.0f / (gate * gate);
     for (int side = 0; side < SL_SIDES; side++) {
         struct sl_crossings at;
         struct derivatives seen;
+        _Alignas(16) float per_variance[SL_ROWS_MAX], weight[SL_ROWS_MAX] = {0},
+                                                      sum[SL_ROWS_MAX] = {0};
         sl_cross_rows(d, &q, side, view, rows, &at);
-        differentiate(&q, &at, side, SL_FOURS(rows), &seen);
-        for (int i = 0; i < SL_FOURS(rows); i++) {
+        differentiate(&q, &at, side, fours, &seen);
+        for (int i = 0; i < fours; i++) {
             float sigma = view->sigma[i] * at.aslant[i];
-            float weight = 0;
-            seen.j[ERROR][i] = 0;
-            if (i < rows)
-                weight = pull_of_row(&d->votes, view->row[i], at.t[i], at.s[i], at.per_s[i],
-                                     gate * sigma, &seen.j[ERROR][i]);
-            /* All of a row's candidates share its derivatives. */
-            seen.weight[i] = weight / (sigma * sigma);
+            per_variance[i] = 1.0f / (sigma * sigma);
         }
-        add(&seen, SL_FOURS(rows), &sums);
+        for (int i = 0; i < rows; i++)
+            pull_of_row(&d->votes, view->row[i], at.t[i], at.s[i], at.per_s[i],
+                        per_gate2 * per_variance[i], &weight[i], &sum[i]);
+        /* All of a row's candidates share its derivatives. */
+        for (int i = 0; i < fours; i++) {
+            seen.j[ERROR][i] = sum[i] / (weight[i] > 0 ? weight[i] : 1);
+            seen.weight[i] = weight[i] * per_variance[i];
+        }
+        add(&seen, fours, &sums);
     }
     total(&sums, pull);
 }

@@ -153,10 +153,9 @@ double sl_road_cost(const struct sl_prior *prior, const struct sl_road *road)
 /* The row's candidate that speaks most for a boundary: by its quality, less the
  * farther off it is, in squares of the limit. */
 static float best_of_row(const struct sl_votes *votes, int row, float t, float s, float per_s,
-                         float limit, float *z2)
+                         float per_limit2, float *z2)
 {
     sl_four best = {0}, best_z2 = {0};
-    const float per_limit2 = 1.0f / (limit * limit);
     for (int k = votes->first[row]; k < votes->end[row]; k += SL_FOUR) {
         sl_four off = sl_four_load(votes->t + k) - t - per_s * (sl_four_load(votes->s + k) - s);
         sl_four off_z2 = off * off * per_limit2;
@@ -175,32 +174,38 @@ static float best_of_row(const struct sl_votes *votes, int row, float t, float s
 static void score_side(const struct sl_detector *d, const struct sl_row_view *view, int side,
                        const struct sl_crossings *at, struct sl_support *support)
 {
-    int first = -1, last = -1;
+    _Alignas(16) float per_limit2[SL_ROWS_MAX], chance[SL_ROWS_MAX];
+    for (int i = 0; i < SL_FOURS(view->count); i++) {
+        float limit = INLIER_SIGMAS * view->sigma[i] * at->aslant[i];
+        per_limit2[i] = 1.0f / (limit * limit);
+        chance[i] = 2 * limit * view->per_span[i]; /* of each of the row's candidates */
+    }
+    int visible = 0, inliers = 0, first = -1, last = -1;
     for (int i = 0; i < view->count; i++) {
         float t = at->t[i];
         if (t > view->t_left[i] || t < view->t_right[i])
             continue;
+        visible++;
         const int row = view->row[i];
         const int count = d->rows[row].count;
-        support->visible[side]++;
         if (count == 0)
             continue;
-        float limit = INLIER_SIGMAS * view->sigma[i] * at->aslant[i];
-        float chance = (float)count * 2 * limit * view->per_span[i];
-        support->chance[side] += chance < 1 ? chance : 1;
+        float by_chance = (float)count * chance[i];
+        support->chance[side] += by_chance < 1 ? by_chance : 1;
         float z2;
-        float best = best_of_row(&d->votes, row, t, at->s[i], at->per_s[i], limit, &z2);
+        float best = best_of_row(&d->votes, row, t, at->s[i], at->per_s[i], per_limit2[i], &z2);
         if (best <= 0)
             continue;
         support->side[side] += best;
-        support->inliers[side]++;
         support->squares[side] += z2 * INLIER_SIGMAS * INLIER_SIGMAS;
-        if (first < 0)
-            first = i;
+        inliers++;
+        first = first < 0 ? i : first;
         last = i;
     }
-    if (first >= 0 && support->visible[side] > 0)
-        support->span[side] = (float)(last - first + 1) / support->visible[side];
+    support->visible[side] = (float)visible;
+    support->inliers[side] = (float)inliers;
+    if (inliers > 0)
+        support->span[side] = (float)(last - first + 1) / (float)visible;
     support->side[side] *= view->stride;
 }
 

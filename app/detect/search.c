@@ -26,8 +26,8 @@
 #define EGO_SHARE    0.6 /* of the width: how far off the lane's middle may be */
 #define WIDTH_BEYOND 1.5 /* tolerances that a lane's width may be off */
 
-#define CLEAR_SHARE 0.2f /* of all rows that must speak for each boundary */
-#define CLEAR_SPAN  0.7f
+#define CLEAR_SHARE 0.15f /* of all rows that must speak for each boundary */
+#define CLEAR_SPAN  0.6f
 #define CLEAR_COST  5.0
 
 /* The strongest chains, from the strongest on, and a few candidates of each. */
