@@ -10,7 +10,15 @@
 #define TIGHT_PRICE 2.0 /* of a tight bend */
 #define JUMP_PRICE  4.0 /* of a lane unlike the one before */
 
-#define WIDTH_SHARE 0.4 /* of the width's tolerance: one sigma */
+/* What roads are like: one sigma each, lengths in lane widths. */
+#define OFFSET_SD          0.4
+#define HEADING_SD         0.2 /* rad */
+#define BEND_SD            0.06
+#define BEND_RATE_SD       0.004
+#define TIGHT_HEADING_SD   0.6
+#define TIGHT_BEND_SD      0.5
+#define TIGHT_BEND_RATE_SD 0.25
+#define WIDTH_SHARE        0.4 /* of the width's tolerance */
 
 #define UNASKED_FRAMES 4 /* in a row in which a clear track is followed unasked */
 #define FORGET_FRAMES  8 /* without a lane, after which the last one says nothing */
@@ -37,12 +45,13 @@ static void set_base_priors(struct sl_detector *d)
     const double mean[SL_PARAMETERS] = {[SL_C0] = -c->camera.left_m, [SL_WIDTH] = w};
     const double width = fmax(WIDTH_SHARE * c->lane_width_tolerance, 0.005) * w;
     const double road[SL_PARAMETERS] = {
-        [SL_C0] = 0.4 * w,         [SL_C1] = 0.2,      [SL_C2] = 0.06 / w,
-        [SL_C3] = 0.004 / (w * w), [SL_WIDTH] = width, [SL_PITCH] = SL_PITCH_SIGMA,
+        [SL_C0] = OFFSET_SD * w,          [SL_C1] = HEADING_SD, [SL_C2] = BEND_SD / w,
+        [SL_C3] = BEND_RATE_SD / (w * w), [SL_WIDTH] = width,   [SL_PITCH] = SL_PITCH_SIGMA,
     };
     const double tight[SL_PARAMETERS] = {
-        [SL_C0] = 0.4 * w,        [SL_C1] = 0.6,      [SL_C2] = 0.5 / w,
-        [SL_C3] = 0.25 / (w * w), [SL_WIDTH] = width, [SL_PITCH] = SL_PITCH_SIGMA,
+        [SL_C0] = OFFSET_SD * w,     [SL_C1] = TIGHT_HEADING_SD,
+        [SL_C2] = TIGHT_BEND_SD / w, [SL_C3] = TIGHT_BEND_RATE_SD / (w * w),
+        [SL_WIDTH] = width,          [SL_PITCH] = SL_PITCH_SIGMA,
     };
     sl_prior_set(&d->priors[SL_PRIOR_ROAD], mean, road, 0);
     sl_prior_set(&d->priors[SL_PRIOR_TIGHT], mean, tight, TIGHT_PRICE);

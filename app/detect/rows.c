@@ -443,7 +443,7 @@ static void scan_row(struct sl_detector *d, const struct sl_frame_info *info, co
             continue;
         /* The answer for the box that begins at u stands at u + first. */
         uint32_t rough = (dark ? kernels->grooves : kernels->ridges)(boxes - first, blocks, reach,
-                                                                      work->answers, work->tops);
+                                                                     work->answers, work->tops);
         scan.sign = dark ? -1 : 1;
         scan.noise = (float)rough / ((float)width * (float)m);
         struct peak peaks[SL_ROW_PEAKS];

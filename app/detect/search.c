@@ -13,7 +13,7 @@
 #include "app/detect/detector.h"
 
 #define HYPOTHESES_MAX 48
-#define CHAIN_SAMPLES  6    /* candidates of a chain that a hypothesis is fitted to */
+#define CHAIN_SAMPLES  6 /* candidates of a chain that a hypothesis is fitted to */
 #define CHAINS_TRIED   16
 #define CHAINS_ALWAYS  4    /* chains tried however weak; the others only if not */
 #define CHAIN_SHARE    0.1f /* weaker than this beside the strongest */

@@ -21,19 +21,14 @@
 #include "app/control/control.h"
 #include "app/detect/detector.h"
 #include "app/programs/detect_calibration.h"
+#include "detect_drives.h"
+#include "detect_labels.h"
 #include "hal/camera/image.h"
 #include "rt/cli.h"
 #include "rt/clock.h"
-#include "tools/sim/world.h"
 
-#define DRIVE_FRAMES 8
-#define EXPOSURES    4    /* pictures that exposure control gets to settle */
-#define STEP_WIDTHS  0.05 /* lane widths driven from frame to frame */
-#define AHEAD_WIDTHS 4
-#define RIGHT_WIDTH  0.10
-#define RIGHT_AHEAD  0.03
-#define SURE         0.9f
-#define BINS         6
+#define SURE 0.9f
+#define BINS 6
 
 #define FRAMES_MAX 10000
 #define FRAME_NS   (50 * SL_NS_PER_MS)
@@ -69,13 +64,6 @@ static struct sl_detector *detectors[MODES];
 static uint8_t *pixels;
 static size_t pixels_size;
 static FILE *features;
-static uint64_t seed = 1;
-
-static double random_between(double low, double high)
-{
-    seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-    return low + (high - low) * (double)(seed >> 11) / (double)(UINT64_C(1) << 53);
-}
 
 static void give_up(const char *text)
 {
@@ -145,91 +133,6 @@ static void print_reliability(const char *title, const struct reliability *r)
 
 /* ---- simulated frames ---- */
 
-static double boundary_at(const struct sl_lane_line *line, double x)
-{
-    return (double)line->poly[0] +
-           x * ((double)line->poly[1] + x * ((double)line->poly[2] + x * (double)line->poly[3]));
-}
-
-/* Both boundaries against the track's, at even steps ahead of the camera. */
-static void judge(const struct sl_track *track, const struct sl_track_pose *here, double offset_m,
-                  double heading_rad, double lane_m, const struct sl_detection *found,
-                  bool right[SL_SIDES])
-{
-    const struct sl_lane_line *lines[SL_SIDES] = {&found->left, &found->right};
-    double yaw = here->heading_rad + heading_rad;
-    double x0 = here->x_m - offset_m * sin(here->heading_rad);
-    double y0 = here->y_m + offset_m * cos(here->heading_rad);
-    right[0] = right[1] = true;
-    for (int n = 2; n <= 2 * AHEAD_WIDTHS; n++) {
-        struct sl_track_pose there;
-        sl_track_pose_at(track, here->s_m + 0.5 * n * lane_m, &there);
-        for (int side = 0; side < SL_SIDES; side++) {
-            double half = side == 0 ? 0.5 * lane_m : -0.5 * lane_m;
-            double dx = there.x_m - half * sin(there.heading_rad) - x0;
-            double dy = there.y_m + half * cos(there.heading_rad) - y0;
-            double x = dx * cos(yaw) + dy * sin(yaw), y = dy * cos(yaw) - dx * sin(yaw);
-            if (x < (double)lines[side]->x_min_m || x > (double)lines[side]->x_max_m)
-                continue;
-            /* Across the boundary, not along the vehicle's y. */
-            double across = cos(there.heading_rad - yaw);
-            double off = fabs((boundary_at(lines[side], x) - y) * across);
-            if (!(off <= RIGHT_WIDTH * lane_m + RIGHT_AHEAD * x))
-                right[side] = false;
-        }
-    }
-}
-
-struct condition {
-    const char *track;
-    enum sl_sim_light light;
-    double wear;
-    bool small; /* the lab's car and camera */
-};
-
-static void open_condition(const struct condition *c, struct sl_sim **sim,
-                           struct sl_detect_config *config)
-{
-    static struct sl_settings settings;
-    struct sl_sim_config sim_config;
-    struct sl_error err = {0};
-    char path[1024];
-    snprintf(path, sizeof path, SL_SOURCE_DIR "/board/sim/%s.ini", c->small ? "lab" : "skylane");
-    sl_settings_defaults(&settings);
-    if (sl_settings_read(&settings, path, &err) != 0)
-        give_up(err.text);
-    sl_settings_detect(&settings, config);
-    snprintf(path, sizeof path, SL_SOURCE_DIR "/tools/sim/tracks/%s.ini", c->track);
-    sl_sim_config_default(&sim_config);
-    sim_config.track_path = path;
-    sim_config.light = c->light;
-    sim_config.wear = c->wear;
-    sim_config.seed = 7;
-    sim_config.camera = config->camera;
-    if (sl_sim_create(sim, &sim_config, &err) != 0)
-        give_up(err.text);
-    for (int mode = 0; mode < MODES; mode++) {
-        config->track = mode == TRACKED;
-        if (sl_detector_init(detectors[mode], config, &err) != 0)
-            give_up(err.text);
-    }
-}
-
-static void look(struct sl_sim *sim, const struct sl_track_pose *pose, double offset_m,
-                 double heading_rad, struct sl_detection found[MODES])
-{
-    struct sl_sim_exposure exposure;
-    struct sl_frame_info info = {0};
-    sl_sim_expose(sim, &exposure);
-    exposure.x_m = pose->x_m - offset_m * sin(pose->heading_rad);
-    exposure.y_m = pose->y_m + offset_m * cos(pose->heading_rad);
-    exposure.yaw_rad = pose->heading_rad + heading_rad;
-    if (sl_sim_render(sim, &exposure, pixels, pixels_size, &info) != 0)
-        give_up("a frame could not be drawn");
-    for (int mode = 0; mode < MODES; mode++)
-        sl_detector_run(detectors[mode], &info, pixels, &found[mode]);
-}
-
 static void add_errors(struct errors *e, const struct sl_detection *d, double offset_m,
                        double heading_rad, bool right)
 {
@@ -249,72 +152,67 @@ static void add_errors(struct errors *e, const struct sl_detection *d, double of
     }
 }
 
-static void measure(const struct condition *c, int drives, struct errors errors[MODES])
-{
-    struct sl_sim *sim;
-    struct sl_detect_config config;
-    open_condition(c, &sim, &config);
-    const struct sl_track *track = sl_sim_track(sim);
-    const double lane_m = sl_track_lane_width_m(track), length_m = sl_track_length_m(track);
+/* What one condition's frames are counted in. */
+struct count {
     char set[64];
-    snprintf(set, sizeof set, "%s/%s/%.1f", c->track, sl_sim_light_name(c->light), c->wear);
-    for (int drive = 0; drive < drives; drive++) {
-        double start_m = random_between(0, length_m), phase = random_between(0, 6.28);
-        double middle = random_between(-0.1, 0.1) * lane_m, swing = random_between(0, 0.1) * lane_m;
-        sl_detector_reset(detectors[TRACKED]);
-        for (int i = drive == 0 ? -EXPOSURES : 0; i < DRIVE_FRAMES; i++) {
-            double driven_m = i > 0 ? i * STEP_WIDTHS * lane_m : 0;
-            double wave = 0.3 / lane_m * driven_m + phase;
-            double offset_m = middle + swing * sin(wave);
-            double heading_rad = swing * 0.3 / lane_m * cos(wave);
-            struct sl_track_pose pose;
-            struct sl_detection found[MODES];
-            sl_track_pose_at(track, start_m + driven_m, &pose);
-            look(sim, &pose, offset_m, heading_rad, found);
-            if (i < 0)
-                continue;
-            for (int mode = 0; mode < MODES; mode++) {
-                bool right[SL_SIDES];
-                judge(track, &pose, offset_m, heading_rad, lane_m, &found[mode], right);
-                count_answer(&reliability[mode], &found[mode], right[0] && right[1]);
-                add_errors(&errors[mode], &found[mode], offset_m, heading_rad,
-                           right[0] && right[1]);
-                write_features(set, MODE_NAMES[mode], detectors[mode], &found[mode], right);
-            }
+    bool ready;
+    struct errors *errors; /* MODES of them, or NULL off the road */
+    int lost;
+};
+
+static void look(const struct drive_frame *f, void *context)
+{
+    struct count *count = context;
+    if (!count->ready) {
+        struct sl_detect_config config = *f->config;
+        struct sl_error err;
+        for (int mode = 0; mode < MODES; mode++) {
+            config.track = mode == TRACKED;
+            if (sl_detector_init(detectors[mode], &config, &err) != 0)
+                give_up(err.text);
         }
+        count->ready = true;
     }
-    sl_sim_destroy(sim);
+    if (f->number == 0 || !f->on_road)
+        sl_detector_reset(detectors[TRACKED]);
+    for (int mode = 0; mode < MODES; mode++) {
+        struct sl_detection found;
+        bool right[SL_SIDES];
+        sl_detector_run(detectors[mode], &f->info, f->pixels, &found);
+        if (f->number < 0)
+            continue;
+        drive_judge(f, &found, right);
+        count_answer(&reliability[mode], &found, right[0] && right[1]);
+        if (count->errors)
+            add_errors(&count->errors[mode], &found, f->offset_m, f->heading_rad,
+                       right[0] && right[1]);
+        count->lost += mode == STILL && found.state == SL_LANE_LOST;
+        /* Off the road no frame has one before it. */
+        if (f->on_road || mode == STILL)
+            write_features(count->set, MODE_NAMES[mode], detectors[mode], &found, right);
+    }
+}
+
+static void measure(const struct drive_condition *c, int drives, struct errors errors[MODES])
+{
+    struct count count = {.errors = errors};
+    struct sl_error err;
+    snprintf(count.set, sizeof count.set, "%s/%s/%.1f", c->track, sl_sim_light_name(c->light),
+             c->wear);
+    if (drive(c, drives, look, &count, &err) != 0)
+        give_up(err.text);
 }
 
 /* Off the road, where every lane is wrong. */
-static int measure_nothing(enum sl_sim_light light, int frames)
+static int measure_nothing(enum sl_sim_light light, int drives)
 {
-    const struct condition c = {"oval", light, 0, false};
-    struct sl_sim *sim;
-    struct sl_detect_config config;
-    struct sl_detection found[MODES];
-    double min_m[2], max_m[2];
-    char set[64];
-    int lost = 0;
-    open_condition(&c, &sim, &config);
-    sl_track_bounds(sl_sim_track(sim), min_m, max_m);
-    snprintf(set, sizeof set, "none/%s", sl_sim_light_name(light));
-    for (int i = -EXPOSURES; i < frames; i++) {
-        struct sl_track_pose pose = {.x_m = max_m[0] + random_between(40, 400),
-                                     .y_m = max_m[1] + random_between(40, 400),
-                                     .heading_rad = random_between(-0.6, 2.2)};
-        sl_detector_reset(detectors[TRACKED]);
-        look(sim, &pose, 0, 0, found);
-        if (i < 0)
-            continue;
-        const bool wrong[SL_SIDES] = {false, false};
-        for (int mode = 0; mode < MODES; mode++)
-            count_answer(&reliability[mode], &found[mode], false);
-        write_features(set, MODE_NAMES[STILL], detectors[STILL], &found[STILL], wrong);
-        lost += found[STILL].state == SL_LANE_LOST;
-    }
-    sl_sim_destroy(sim);
-    return lost;
+    const struct drive_condition c = {NULL, light, 0, false};
+    struct count count = {0};
+    struct sl_error err;
+    snprintf(count.set, sizeof count.set, "none/%s", sl_sim_light_name(light));
+    if (drive(&c, drives, look, &count, &err) != 0)
+        give_up(err.text);
+    return count.lost;
 }
 
 static void print_errors(const char *name, const char *light, double wear, const char *mode,
@@ -374,8 +272,8 @@ static void simulated(int frames)
     for (int t = 0; t < TRACKS; t++)
         for (int light = 0; light < SL_SIM_LIGHT_COUNT; light++)
             for (int w = 0; w < WEARS; w++) {
-                const struct condition c = {tracks[t], (enum sl_sim_light)light, wears[w],
-                                            strcmp(tracks[t], "lab") == 0};
+                const struct drive_condition c = {tracks[t], (enum sl_sim_light)light, wears[w],
+                                                  strcmp(tracks[t], "lab") == 0};
                 struct errors errors[MODES] = {0};
                 size_t room = (size_t)drives * DRIVE_FRAMES;
                 for (int mode = 0; mode < MODES; mode++) {
@@ -395,10 +293,11 @@ static void simulated(int frames)
                 }
             }
     print_pools(pools);
-    int nowhere = frames / 20 / SL_SIM_LIGHT_COUNT, lost = 0;
+    int nowhere = frames / 20 / SL_SIM_LIGHT_COUNT / DRIVE_FRAMES + 1, lost = 0;
     for (int light = 0; light < SL_SIM_LIGHT_COUNT; light++)
         lost += measure_nothing((enum sl_sim_light)light, nowhere);
-    printf("off the road: no lane in %d of %d frames\n", lost, nowhere * SL_SIM_LIGHT_COUNT);
+    printf("off the road: no lane in %d of %d frames\n", lost,
+           nowhere * DRIVE_FRAMES * SL_SIM_LIGHT_COUNT);
     for (int mode = 0; mode < MODES; mode++)
         print_reliability(mode == STILL ? "simulated, each frame by itself"
                                         : "simulated, with the frames before",
@@ -420,15 +319,12 @@ static char *read_text(const char *path, size_t *size)
 }
 
 /* TuSimple's: 20 px of 1280 along the row, more where the lane is aslant. */
-static bool lane_is_right(const struct sl_detector *d, int side, const cJSON *rows,
-                          const cJSON *lane, double width_px)
+static bool lane_is_right(const struct sl_detector *d, int side, const struct labelled_frame *f)
 {
     double n = 0, mv = 0, mu = 0, vv = 0, uv = 0;
-    int count = cJSON_GetArraySize(rows);
     for (int pass = 0; pass < 2; pass++)
-        for (int i = 0; i < count; i++) {
-            double v = cJSON_GetArrayItem(rows, i)->valuedouble;
-            double u = cJSON_GetArrayItem(lane, i)->valuedouble;
+        for (int i = 0; i < f->row_count; i++) {
+            double v = f->rows_px[i], u = f->lanes_px[side][i];
             if (u < 0)
                 continue;
             if (pass == 0) {
@@ -443,11 +339,11 @@ static bool lane_is_right(const struct sl_detector *d, int side, const cJSON *ro
     if (n == 0)
         return true;
     double slope = vv > 0 ? uv / vv : 0;
-    double limit = 20 * width_px / 1280 * sqrt(1 + slope * slope);
+    double limit = 20.0 * f->info.width_px / 1280 * sqrt(1 + slope * slope);
     int right = 0;
-    for (int i = 0; i < count; i++) {
-        double label = cJSON_GetArrayItem(lane, i)->valuedouble, u;
-        if (label >= 0 && sl_detector_column(d, side, cJSON_GetArrayItem(rows, i)->valuedouble, &u))
+    for (int i = 0; i < f->row_count; i++) {
+        double label = f->lanes_px[side][i], u;
+        if (label >= 0 && sl_detector_column(d, side, f->rows_px[i], &u))
             right += fabs(u - label) < limit;
     }
     return right >= 0.85 * n;
@@ -455,47 +351,23 @@ static bool lane_is_right(const struct sl_detector *d, int side, const cJSON *ro
 
 static void labelled_roads(const char *folder)
 {
-    char path[2048];
-    struct sl_clip_calibrations *calibrations;
-    struct sl_image_decoder *decoder = sl_image_decoder_create();
+    struct labelled_frames frames;
     struct sl_error err = {0};
-    size_t size;
-    snprintf(path, sizeof path, "%s/calibration.json", folder);
-    if (decoder == NULL || sl_clip_calibrations_read(&calibrations, path, &err) != 0)
+    if (labels_read(&frames, folder, &err) != 0)
         give_up(err.text);
-    snprintf(path, sizeof path, "%s/labels.jsonl", folder);
-    char *labels = read_text(path, &size), *rest = labels;
-    for (char *line; (line = strsep(&rest, "\n")) != NULL;) {
-        cJSON *label = cJSON_Parse(line);
-        if (label == NULL)
-            continue;
-        const char *file = cJSON_GetObjectItem(label, "raw_file")->valuestring;
-        char clip[64];
-        snprintf(clip, sizeof clip, "%.*s", (int)strcspn(file, "/"), file);
-        struct sl_detect_config config;
-        struct sl_frame_info info = {0};
+    for (int i = 0; i < frames.count; i++) {
+        const struct labelled_frame *f = &frames.frames[i];
         struct sl_detection found;
-        snprintf(path, sizeof path, "%s/%s", folder, file);
-        char *jpeg = read_text(path, &size);
-        if (sl_clip_calibration(calibrations, clip, &config, &err) != 0 ||
-            sl_detector_init(detectors[STILL], &config, &err) != 0 ||
-            sl_image_decode(decoder, jpeg, size, SL_FORMAT_NV12, pixels, pixels_size, &info,
-                            &err) != 0)
+        if (sl_detector_init(detectors[STILL], &f->config, &err) != 0)
             give_up(err.text);
-        sl_detector_run(detectors[STILL], &info, pixels, &found);
+        sl_detector_run(detectors[STILL], &f->info, f->pixels, &found);
         bool right[SL_SIDES];
         for (int side = 0; side < SL_SIDES; side++)
-            right[side] = lane_is_right(
-                detectors[STILL], side, cJSON_GetObjectItem(label, "h_samples"),
-                cJSON_GetArrayItem(cJSON_GetObjectItem(label, "lanes"), side), info.width_px);
+            right[side] = lane_is_right(detectors[STILL], side, f);
         count_answer(&roads_reliability, &found, right[0] && right[1]);
-        write_features(clip, "still", detectors[STILL], &found, right);
-        free(jpeg);
-        cJSON_Delete(label);
+        write_features(f->clip, "still", detectors[STILL], &found, right);
     }
-    free(labels);
-    sl_clip_calibrations_free(calibrations);
-    sl_image_decoder_destroy(decoder);
+    labels_free(&frames);
     print_reliability("labelled roads, each frame by itself", &roads_reliability);
 }
 
