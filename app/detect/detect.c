@@ -6,9 +6,8 @@
 
 #include "app/detect/detector.h"
 
-/* Scores count rows that agree; these are taken off in the same coin. */
-#define TIGHT_PRICE 2.0 /* of a tight bend */
-#define JUMP_PRICE  4.0 /* of a lane unlike the one before */
+/* Scores count rows that agree; this is taken off in the same coin for a tight bend. */
+#define TIGHT_PRICE 2.0
 
 /* What roads are like: one sigma each, lengths in lane widths. */
 #define OFFSET_SD          0.4
@@ -19,9 +18,6 @@
 #define TIGHT_BEND_SD      0.5
 #define TIGHT_BEND_RATE_SD 0.25
 #define WIDTH_SHARE        0.4 /* of the width's tolerance */
-
-#define UNASKED_FRAMES 4 /* in a row in which a clear track is followed unasked */
-#define FORGET_FRAMES  8 /* without a lane, after which the last one says nothing */
 
 static int check(double value, double min, double max, const char *name, struct sl_error *err)
 {
@@ -36,14 +32,19 @@ size_t sl_detector_size(void)
     return (sizeof(struct sl_detector) + 63) & ~(size_t)63;
 }
 
+double sl_width_sd(const struct sl_detect_config *config)
+{
+    return fmax(WIDTH_SHARE * config->lane_width_tolerance, 0.005) * config->lane_width_m;
+}
+
 /* What roads are like before one is seen. Offsets and bends go with the lane's
  * width, so that a car of a tenth the size has bends of a tenth the radius. */
-static void set_base_priors(struct sl_detector *d)
+static void set_priors(struct sl_detector *d)
 {
     const struct sl_detect_config *c = &d->config;
-    const double w = c->lane_width_m;
-    const double mean[SL_PARAMETERS] = {[SL_C0] = -c->camera.left_m, [SL_WIDTH] = w};
-    const double width = fmax(WIDTH_SHARE * c->lane_width_tolerance, 0.005) * w;
+    const double w = c->lane_width_m, width = sqrt(d->width.variance);
+    const double mean[SL_PARAMETERS] = {
+        [SL_C0] = -c->camera.left_m, [SL_WIDTH] = d->width.mean, [SL_PITCH] = d->pitch.mean};
     const double road[SL_PARAMETERS] = {
         [SL_C0] = OFFSET_SD * w,          [SL_C1] = HEADING_SD, [SL_C2] = BEND_SD / w,
         [SL_C3] = BEND_RATE_SD / (w * w), [SL_WIDTH] = width,   [SL_PITCH] = SL_PITCH_SIGMA,
@@ -55,25 +56,6 @@ static void set_base_priors(struct sl_detector *d)
     };
     sl_prior_set(&d->priors[SL_PRIOR_ROAD], mean, road, 0);
     sl_prior_set(&d->priors[SL_PRIOR_TIGHT], mean, tight, TIGHT_PRICE);
-}
-
-/* After a frame with a lane: the next is much alike. Width and pitch drift
- * back to what the configuration says where nothing else holds them. */
-static void set_track_prior(struct sl_detector *d)
-{
-    const double w = d->config.lane_width_m;
-    const double more = 1.0 + d->unseen;
-    const double sigma[SL_PARAMETERS] = {
-        [SL_C0] = 0.06 * w * more,       [SL_C1] = 0.05 * more, [SL_C2] = 0.04 / w * more,
-        [SL_C3] = 0.02 / (w * w) * more, [SL_WIDTH] = 0.03 * w, [SL_PITCH] = 0.5 * SL_PITCH_SIGMA,
-    };
-    double mean[SL_PARAMETERS];
-    memcpy(mean, d->track.p, sizeof mean);
-    mean[SL_WIDTH] += 0.05 * (w - mean[SL_WIDTH]);
-    mean[SL_PITCH] *= 0.9;
-    sl_prior_set(&d->priors[SL_PRIOR_TRACK], mean, sigma, 0);
-    d->priors[SL_PRIOR_ROAD].price = JUMP_PRICE;
-    d->priors[SL_PRIOR_TIGHT].price = JUMP_PRICE + TIGHT_PRICE;
 }
 
 int sl_detector_init(struct sl_detector *d, const struct sl_detect_config *config,
@@ -122,12 +104,9 @@ int sl_detector_init(struct sl_detector *d, const struct sl_detect_config *confi
 
 void sl_detector_reset(struct sl_detector *d)
 {
-    d->tracking = false;
-    d->unseen = 0;
-    d->unasked = 0;
     d->found = false;
-    memset(&d->track, 0, sizeof d->track);
-    set_base_priors(d);
+    sl_tracks_reset(d);
+    set_priors(d);
 }
 
 static void set_size(struct sl_detector *d, uint32_t width_px, uint32_t height_px)
@@ -164,40 +143,22 @@ int sl_detector_run(struct sl_detector *d, const struct sl_frame_info *info, con
     sl_chains_link(d);
 
     struct sl_found found = {.score = -INFINITY};
-    if (d->tracking)
-        sl_search_track(d, &found);
-    /* A clear lane where the last one was is looked for no further; but now
-     * and then the whole picture is asked whether it is still the best. */
-    if (!d->tracking || !sl_search_is_clear(d, &found) || d->unasked >= UNASKED_FRAMES) {
-        d->unasked = 0;
+    if (d->config.track)
+        sl_tracks_look(d, &found);
+    else
         sl_search_afresh(d, &found);
-    } else {
-        d->unasked++;
-    }
-    d->found = isfinite(found.score);
-    d->road = found.road;
-    const struct sl_support support = found.support;
-    bool *seen = d->seen;
-    seen[0] = seen[1] = false;
-    if (d->found)
-        sl_result_seen(&support, d->row_count, seen);
-    if (!seen[0] && !seen[1]) {
-        d->found = false;
-        if (d->tracking && ++d->unseen > FORGET_FRAMES)
-            sl_detector_reset(d);
-        else if (d->tracking)
-            set_track_prior(d);
+    if (!isfinite(found.score))
         return 0;
-    }
+    sl_result_seen(&found.support, d->row_count, d->seen);
+    d->found = d->seen[0] || d->seen[1];
+    if (!d->found)
+        return 0;
+    d->road = found.road;
     sl_result_fit_near(d);
     sl_follow(d);
     sl_evidence(d, &found);
     sl_result_fill(d, out);
-    if (d->config.track) {
-        d->tracking = true;
-        d->unseen = 0;
-        d->track = d->road;
-        set_track_prior(d);
-    }
+    sl_tracks_learn(d, out->confidence);
+    set_priors(d);
     return 0;
 }

@@ -11,6 +11,7 @@
  *   search.c hypotheses, and the choice among them
  *   follow.c how the paint departs from the road that was found
  *   confidence.c how likely all this is right
+ *   track.c  lanes that are kept from frame to frame, and what is learned
  *   result.c what follows from both: pose, lines, confidence
  *   detect.c the calls that users make, and memory over frames
  *
@@ -35,7 +36,8 @@
 #define SL_VOTES_MAX      (SL_CANDIDATES_MAX + SL_ROWS_MAX * (SL_FOUR - 1))
 #define SL_CHAINS_MAX     48
 #define SL_CHAIN_POINTS   SL_ROWS_MAX
-#define SL_GATE_LAST      2.5   /* sigmas within which candidates have a say, at last */
+#define SL_GATE_LAST      2.5 /* sigmas within which candidates have a say, at last */
+#define SL_TRACKS_MAX     3
 #define SL_PITCH_SIGMA    0.012 /* rad by which vehicles pitch and mounts shift */
 #define SL_SIDES          2     /* 0: left, 1: right */
 
@@ -106,10 +108,21 @@ struct sl_prior {
     double price; /* taken off the score of whoever needs this prior */
 };
 
-/* Roads are either near straight, or bend as tightly as vehicles can turn, and
- * mostly they go on as in the frame before: a mixture of priors, of which the
- * less likely have to be paid for. */
-enum { SL_PRIOR_ROAD, SL_PRIOR_TIGHT, SL_PRIOR_TRACK, SL_PRIORS };
+/* Roads are either near straight, or bend as tightly as vehicles can turn, which
+ * has to be paid for. */
+enum { SL_PRIOR_ROAD, SL_PRIOR_TIGHT, SL_PRIORS };
+
+/* A lane that was found and may go on. */
+struct sl_track_kept {
+    struct sl_road road;
+    double evidence; /* scores, those of before counting less and less */
+    int unseen;      /* frames since it was seen */
+};
+
+/* A number that hardly changes, and how well it is known. */
+struct sl_learned {
+    double mean, variance;
+};
 
 struct sl_support {
     float side[SL_SIDES];    /* sum over rows of quality times closeness */
@@ -157,16 +170,17 @@ struct sl_detector {
     struct sl_chain chains[SL_CHAINS_MAX];
 
     struct sl_prior priors[SL_PRIORS];
-    bool tracking;        /* `track` and its prior hold */
-    int unseen;           /* frames since a lane was found */
-    int unasked;          /* frames since other places were searched */
-    struct sl_road track; /* the lane last found */
+    int track_count;
+    struct sl_track_kept tracks[SL_TRACKS_MAX]; /* the best first */
+    int unasked;                                /* frames since other places were searched */
+    struct sl_learned width, pitch;
 
     bool found; /* `road` holds this frame's lane */
     struct sl_road road;
     struct sl_road near; /* the same, fitted to the nearer half alone: the pose comes from it */
     double near_end_m;   /* up to where `near` is good, ahead of the lens */
-    double covariance[SL_PARAMETERS][SL_PARAMETERS]; /* of `near` */
+    /* Of `near`. Aligned: GCC 12.2 at -O2 reads it as if it were, see fill_covariance(). */
+    _Alignas(16) double covariance[SL_PARAMETERS][SL_PARAMETERS];
     bool seen[SL_SIDES];                             /* boundaries that lie on paint */
     float evidence[SL_EVIDENCE_COUNT], side_evidence[SL_SIDES][SL_EVIDENCE_COUNT];
 
@@ -258,13 +272,29 @@ struct sl_found {
     double score; /* -INFINITY: nothing yet */
 };
 
-/* search.c: looks for the lane where the track has it, or anywhere; keeps in
+/* search.c: looks for the lane near a road, under a prior, or anywhere; keeps in
  * `found` what scores better than what is there. */
-void sl_search_track(const struct sl_detector *d, struct sl_found *found);
+void sl_search_track(const struct sl_detector *d, const struct sl_prior *prior,
+                     const struct sl_road *road, struct sl_found *found);
 void sl_search_afresh(const struct sl_detector *d, struct sl_found *found);
 
 /* search.c: both boundaries are beyond doubt; other priors need not be asked. */
 bool sl_search_is_clear(const struct sl_detector *d, const struct sl_found *found);
+
+/* search.c: two roads are one lane. */
+bool sl_road_alike(const struct sl_detector *d, const struct sl_road *a, const struct sl_road *b);
+
+/* detect.c: how much lanes' widths differ, m: one sigma. */
+double sl_width_sd(const struct sl_detect_config *config);
+
+/* track.c: forgets all lanes and all that was learned. */
+void sl_tracks_reset(struct sl_detector *d);
+
+/* track.c: finds the lane of this frame, with those before it in mind. */
+void sl_tracks_look(struct sl_detector *d, struct sl_found *found);
+
+/* track.c: learns from a lane that was found with such a confidence. */
+void sl_tracks_learn(struct sl_detector *d, float confidence);
 
 /* result.c: which boundaries lie on paint. */
 void sl_result_seen(const struct sl_support *support, int rows, bool seen[SL_SIDES]);

@@ -68,7 +68,7 @@ static bool is_ego(const struct sl_detector *d, const struct sl_road *road)
            w < expected * (1 + WIDTH_BEYOND * tolerance);
 }
 
-static bool alike(const struct sl_detector *d, const struct sl_road *a, const struct sl_road *b)
+bool sl_road_alike(const struct sl_detector *d, const struct sl_road *a, const struct sl_road *b)
 {
     const double w = d->config.lane_width_m;
     const double near[SL_PARAMETERS] = {
@@ -91,7 +91,7 @@ static void consider(const struct sl_detector *d, const struct sl_road *road, st
     const struct hypothesis h = {*road, support.score};
     int place = trial->count;
     for (int i = 0; i < trial->count; i++) {
-        if (alike(d, road, &best[i].road)) {
+        if (sl_road_alike(d, road, &best[i].road)) {
             if (best[i].score >= h.score)
                 return;
             place = i;
@@ -254,10 +254,11 @@ static void search(const struct sl_detector *d, const struct strands *strands,
     finish(d, &trial, found);
 }
 
-void sl_search_track(const struct sl_detector *d, struct sl_found *found)
+void sl_search_track(const struct sl_detector *d, const struct sl_prior *prior,
+                     const struct sl_road *road, struct sl_found *found)
 {
-    struct trial trial = {.prior = &d->priors[SL_PRIOR_TRACK]};
-    consider(d, &d->track, &trial);
+    struct trial trial = {.prior = prior};
+    consider(d, road, &trial);
     finish(d, &trial, found);
 }
 
