@@ -33,21 +33,36 @@ static double boundary_at(const struct sl_lane_line *line, double x)
            x * ((double)line->poly[1] + x * ((double)line->poly[2] + x * (double)line->poly[3]));
 }
 
+/* How far a boundary is off, in what is right at most; 0 beyond its ends. */
+static double off_at(const struct drive_frame *f, const struct sl_lane_line *line,
+                     const struct drive_point *p)
+{
+    if (p->x_m < (double)line->x_min_m || p->x_m > (double)line->x_max_m)
+        return 0;
+    /* Across the boundary, not along the vehicle's y. */
+    double off = fabs((boundary_at(line, p->x_m) - p->y_m) * p->across);
+    return off / (RIGHT_WIDTH * f->lane_m + RIGHT_AHEAD * p->x_m);
+}
+
 void drive_judge(const struct drive_frame *f, const struct sl_detection *found, bool right[2])
 {
-    const struct sl_lane_line *lines[2] = {&found->left, &found->right};
     for (int side = 0; side < 2; side++) {
         right[side] = f->on_road;
-        for (int i = 0; i < DRIVE_POINTS; i++) {
-            const struct drive_point *p = &f->boundary[side][i];
-            if (p->x_m < (double)lines[side]->x_min_m || p->x_m > (double)lines[side]->x_max_m)
-                continue;
-            /* Across the boundary, not along the vehicle's y. */
-            double off = fabs((boundary_at(lines[side], p->x_m) - p->y_m) * p->across);
-            if (!(off <= RIGHT_WIDTH * f->lane_m + RIGHT_AHEAD * p->x_m))
+        for (int i = 0; i < DRIVE_POINTS; i++)
+            if (!(off_at(f, side ? &found->right : &found->left, &f->boundary[side][i]) <= 1))
                 right[side] = false;
-        }
     }
+}
+
+double drive_miss(const struct drive_frame *f, const struct sl_detection *found)
+{
+    double sum = 0;
+    if (found->state == SL_LANE_LOST)
+        return 1;
+    for (int side = 0; side < 2; side++)
+        for (int i = 0; i < DRIVE_POINTS; i++)
+            sum += fmin(off_at(f, side ? &found->right : &found->left, &f->boundary[side][i]), 1);
+    return sum / (2 * DRIVE_POINTS);
 }
 
 static int open_condition(const struct drive_condition *c, struct sl_sim **sim,

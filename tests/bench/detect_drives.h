@@ -51,4 +51,8 @@ void drive_seed(uint64_t seed);
  * a tenth of the lane's width or 3 % of the distance. */
 void drive_judge(const struct drive_frame *frame, const struct sl_detection *found, bool right[2]);
 
+/* By how much both are off on average, in what is right at most; each place counts
+ * as 1 at most, as does each of a lane that was not found. */
+double drive_miss(const struct drive_frame *frame, const struct sl_detection *found);
+
 #endif

@@ -5,8 +5,8 @@
  *
  * Reads a line of numbers at a time, one for each parameter in leave_one_out's
  * order, and answers with a line of JSON: the lanes it finds in the labelled
- * frames of ROADS, each by itself, and the share of DRIVES' simulated frames
- * (for each track and light) in which both boundaries are right. */
+ * frames of ROADS, each by itself; of DRIVES' simulated frames, for each track and
+ * light, the share in which both boundaries are right, and how far they are off. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -100,14 +100,18 @@ static void answer(const struct labelled_frames *labels)
         answer_labelled(&labels->frames[i]);
     }
     int right = 0;
+    double miss = 0;
     for (int i = 0; i < kept_count; i++) {
         struct sl_detection found;
         bool sides[2];
         run(&kept[i].config, &kept[i].frame.info, kept[i].frame.pixels, &found);
         drive_judge(&kept[i].frame, &found, sides);
         right += found.state != SL_LANE_LOST && sides[0] && sides[1];
+        miss += drive_miss(&kept[i].frame, &found);
     }
-    printf("],\"simulated\":%.6f}\n", kept_count ? (double)right / kept_count : 0.0);
+    const int count = kept_count > 0 ? kept_count : 1;
+    printf("],\"simulated\":{\"right\":%.6f,\"miss\":%.6f}}\n", (double)right / count,
+           miss / count);
     fflush(stdout);
 }
 
