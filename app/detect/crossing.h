@@ -30,9 +30,24 @@ struct sl_crossings {
     _Alignas(16) float s[SL_ROWS_MAX];
     float t[SL_ROWS_MAX], per_s[SL_ROWS_MAX];
     float aslant[SL_ROWS_MAX]; /* distance along the row over distance across the line */
-    /* There: distance ahead, the centre line's dy/dx, and how much wider the lane is. */
-    float x[SL_ROWS_MAX], slope[SL_ROWS_MAX], slant[SL_ROWS_MAX];
+    /* There: distance ahead; that of the centre line's point beside it; and how much
+     * wider the lane is sideways. */
+    float x[SL_ROWS_MAX], beside[SL_ROWS_MAX], slant[SL_ROWS_MAX];
 };
+
+/* The centre line by Gauss and Legendre's three nodes and their weights. */
+#define SL_NODES 3
+static const float SL_NODE[SL_NODES] = {0.112701665f, 0.5f, 0.887298335f};
+static const float SL_NODE_WEIGHT[SL_NODES] = {5.0f / 18, 8.0f / 18, 5.0f / 18};
+
+/* The sine of its heading at x; it is never steeper than SL_SINE_MAX. */
+#define SL_SINE_MAX 0.9f
+static inline float sl_sine(const struct sl_quick_road *q, float x)
+{
+    float u = q->c1 + x * (q->c2 + x * q->c3 * 0.5f);
+    u = u < SL_SINE_MAX ? u : SL_SINE_MAX;
+    return u > -SL_SINE_MAX ? u : -SL_SINE_MAX;
+}
 
 /* Left 1, right -1. */
 static inline float sl_side_sign(int side)

@@ -149,7 +149,7 @@ int sl_detector_run(struct sl_detector *d, const struct sl_frame_info *info, con
         sl_search_afresh(d, &found);
     if (!isfinite(found.score))
         return 0;
-    sl_result_seen(&found.support, d->row_count, d->seen);
+    sl_result_seen(&found.support, found.expected, d->seen);
     d->found = d->seen[0] || d->seen[1];
     if (!d->found)
         return 0;

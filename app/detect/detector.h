@@ -82,6 +82,7 @@ struct sl_votes {
     _Alignas(16) float s[SL_VOTES_MAX];
     float t[SL_VOTES_MAX], quality[SL_VOTES_MAX];
     uint16_t first[SL_ROWS_MAX], end[SL_ROWS_MAX];
+    float sum[SL_ROWS_MAX], squares[SL_ROWS_MAX]; /* of a row's qualities */
 };
 
 struct sl_chain {
@@ -92,9 +93,9 @@ struct sl_chain {
     float slope; /* dt/ds of late */
 };
 
-/* The lane ahead: the centre line y = c0 + c1 x + c2 x^2/2 + c3 x^3/6 (x ahead
- * of the lens), its width, and how much more the camera looks down than the
- * calibration says. */
+/* The lane ahead: the centre line (y is c0 at the lens; x ahead of it, the sine of
+ * the heading is c1 + c2 x + c3 x^2/2, so that the curvature is c2 + c3 x), its
+ * width, and how much more the camera looks down than the calibration says. */
 enum { SL_C0, SL_C1, SL_C2, SL_C3, SL_WIDTH, SL_PITCH, SL_PARAMETERS };
 
 struct sl_road {
@@ -128,7 +129,8 @@ struct sl_support {
     float side[SL_SIDES];    /* sum over rows of quality times closeness */
     float inliers[SL_SIDES]; /* rows with a candidate on the line */
     float visible[SL_SIDES]; /* rows in which the line lies within the picture */
-    float chance[SL_SIDES];  /* inliers that randomly placed candidates would give */
+    /* What `side` would be if the candidates lay anywhere in their rows: mean, variance. */
+    float chance[SL_SIDES], chance_variance[SL_SIDES];
     float span[SL_SIDES];    /* share of the rows between the first and the last inlier */
     float squares[SL_SIDES]; /* sum of (error/sigma)^2 of the inliers */
     double cost;             /* of the departure from the prior */
@@ -181,7 +183,7 @@ struct sl_detector {
     double near_end_m;   /* up to where `near` is good, ahead of the lens */
     /* Of `near`. Aligned: GCC 12.2 at -O2 reads it as if it were, see fill_covariance(). */
     _Alignas(16) double covariance[SL_PARAMETERS][SL_PARAMETERS];
-    bool seen[SL_SIDES];                             /* boundaries that lie on paint */
+    bool seen[SL_SIDES]; /* boundaries that lie on paint */
     float evidence[SL_EVIDENCE_COUNT], side_evidence[SL_SIDES][SL_EVIDENCE_COUNT];
 
     float left_over[SL_SIDES][SL_ROWS_MAX]; /* t by which drawn boundaries depart from the roads */
@@ -199,8 +201,8 @@ int sl_rows_scan(struct sl_detector *d, const struct sl_frame_info *info, const 
 /* chains.c: links candidates of neighbouring rows. */
 void sl_chains_link(struct sl_detector *d);
 
-/* road.c: the centre line's y, and dy/dx if `slope` is given, at x. */
-double sl_road_centre(const struct sl_road *road, double x, double *slope);
+/* road.c: the centre line's y at x, and the sine of its heading if `sine` is given. */
+double sl_road_centre(const struct sl_road *road, double x, double *sine);
 
 /* road.c: where a boundary lies at x: side 0 left, 1 right. */
 double sl_road_side(const struct sl_road *road, int side, double x);
@@ -269,7 +271,8 @@ float sl_followed(const struct sl_detector *d, int side, float s);
 struct sl_found {
     struct sl_road road;
     struct sl_support support;
-    double score; /* -INFINITY: nothing yet */
+    double score;  /* -INFINITY: nothing yet */
+    bool expected; /* it goes on from the frame before */
 };
 
 /* search.c: looks for the lane near a road, under a prior, or anywhere; keeps in
@@ -296,8 +299,8 @@ void sl_tracks_look(struct sl_detector *d, struct sl_found *found);
 /* track.c: learns from a lane that was found with such a confidence. */
 void sl_tracks_learn(struct sl_detector *d, float confidence);
 
-/* result.c: which boundaries lie on paint. */
-void sl_result_seen(const struct sl_support *support, int rows, bool seen[SL_SIDES]);
+/* result.c: which boundaries lie on paint. `expected`: they were there before. */
+void sl_result_seen(const struct sl_support *support, bool expected, bool seen[SL_SIDES]);
 
 /* result.c: fits the near part of `road` again, into `near`. */
 void sl_result_fit_near(struct sl_detector *d);

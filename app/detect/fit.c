@@ -21,16 +21,24 @@ struct derivatives {
 static void differentiate(const struct sl_quick_road *q, const struct sl_crossings *at, int side,
                           int count, struct derivatives *out)
 {
-    const float sign = sl_side_sign(side);
+    const float half = 0.5f * sl_side_sign(side);
     for (int i = 0; i < count; i++) {
-        float x = at->x[i], s = at->s[i];
-        float inverse = 1.0f / x;
-        float dg = sign * q->half * at->slope[i] / at->slant[i] * inverse;
+        float s = at->s[i], x = at->beside[i], inverse = 1.0f / at->x[i];
+        /* What a boundary moves by is what the centre line does beside it. */
+        float by[SL_NODES];
+        for (int n = 0; n < SL_NODES; n++) {
+            float u = sl_sine(q, SL_NODE[n] * x), square = 1.0f - u * u;
+            by[n] = SL_NODE_WEIGHT[n] / (square * sqrtf(square)); /* of the tangent by its sine */
+        }
+        float far = inverse * x;
+        float middle = SL_NODE[0] * by[0] + SL_NODE[1] * by[1] + SL_NODE[2] * by[2];
+        float square = SL_NODE[0] * SL_NODE[0] * by[0] + SL_NODE[1] * SL_NODE[1] * by[1] +
+                       SL_NODE[2] * SL_NODE[2] * by[2];
         out->j[SL_C0][i] = inverse;
-        out->j[SL_C1][i] = 1.0f + dg;
-        out->j[SL_C2][i] = x * (0.5f + dg);
-        out->j[SL_C3][i] = x * x * (1.0f / 6 + 0.5f * dg);
-        out->j[SL_WIDTH][i] = sign * 0.5f * at->slant[i] * inverse;
+        out->j[SL_C1][i] = far * (by[0] + by[1] + by[2]);
+        out->j[SL_C2][i] = far * x * middle;
+        out->j[SL_C3][i] = far * x * x * 0.5f * square;
+        out->j[SL_WIDTH][i] = half * at->slant[i] * inverse;
         out->j[SL_PITCH][i] = at->per_s[i] * (1.0f + s * s) - at->t[i] * s;
     }
 }

@@ -64,24 +64,30 @@ static double side_at(const struct sl_detector *d, int side, double x)
     return y + x * (double)sl_followed(d, side, (float)s);
 }
 
-/* Whether a boundary lies on paint: on clearly more candidates than would fall
- * there if they were strewn at random, which is how much a picture without
- * any meaning offers (A. Desolneux, L. Moisan, J.-M. Morel, "Meaningful
- * alignments", IJCV 40(1), 2000). `sigmas` and `more`: by how much. */
-static bool line_seen(const struct sl_support *s, int side, int rows, float sigmas, float more)
+/* Whether a boundary lies on paint: whether clearly more speaks for it than would
+ * if candidates were strewn at random, which is how much a picture without any
+ * meaning offers (A. Desolneux, L. Moisan, J.-M. Morel, "Meaningful alignments",
+ * IJCV 40(1), 2000). A few rows of good paint say more than many of texture. */
+struct doubt {
+    float inliers, sigmas, more;
+};
+
+static bool line_seen(const struct sl_support *s, int side, const struct doubt *doubt)
 {
-    float least = fmaxf(6.0f, 0.1f * (float)rows);
-    float chance = s->chance[side];
-    return s->inliers[side] >= least && s->inliers[side] > chance + sigmas * sqrtf(chance) + more;
+    return s->inliers[side] >= doubt->inliers &&
+           s->side[side] >
+               s->chance[side] + doubt->sigmas * sqrtf(s->chance_variance[side]) + doubt->more;
 }
 
-/* The first boundary has been searched for among many, and must stand out; the
- * second then only has to be where it should. */
-void sl_result_seen(const struct sl_support *s, int rows, bool seen[SL_SIDES])
+/* The first boundary has been searched for among many, and must stand out, unless
+ * it was expected; the second then only has to be where it should. */
+void sl_result_seen(const struct sl_support *s, bool expected, bool seen[SL_SIDES])
 {
-    bool any = line_seen(s, 0, rows, 5, 2) || line_seen(s, 1, rows, 5, 2);
+    static const struct doubt found = {5, 5, 1.5f}, awaited = {4, 3, 0.75f};
+    const struct doubt *first = expected ? &awaited : &found;
+    bool any = line_seen(s, 0, first) || line_seen(s, 1, first);
     for (int k = 0; k < SL_SIDES; k++)
-        seen[k] = any && line_seen(s, k, rows, 3, 1);
+        seen[k] = any && line_seen(s, k, &awaited);
 }
 
 /* The camera as this frame's pitch has it. */
@@ -223,14 +229,12 @@ void sl_result_fill(const struct sl_detector *d, struct sl_detection *out)
     out->state = d->seen[0] && d->seen[1] ? SL_LANE_TWO_LINES : SL_LANE_ONE_LINE;
     out->confidence = sl_confidence(d);
     fill_covariance(d, out);
-    double slope;
+    double sine;
     double back = -d->camera.c.forward_m;
-    double y = sl_road_centre(road, back, &slope) + d->camera.c.left_m;
-    double bend = road->p[SL_C2] + back * road->p[SL_C3];
-    double across = 1.0 + slope * slope;
-    out->lateral_offset_m = (float)(-y / sqrt(across));
-    out->heading_error_rad = (float)-atan(slope);
-    out->curvature_1pm = (float)(bend / (across * sqrt(across)));
+    double y = sl_road_centre(road, back, &sine) + d->camera.c.left_m;
+    out->lateral_offset_m = (float)(-y * sqrt(1 - sine * sine));
+    out->heading_error_rad = (float)-asin(sine);
+    out->curvature_1pm = (float)(road->p[SL_C2] + back * road->p[SL_C3]);
     out->curvature_rate_1pm2 = (float)road->p[SL_C3];
     out->lane_width_m = (float)road->p[SL_WIDTH];
     struct sl_camera_model m = pitched_camera(d);

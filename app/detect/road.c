@@ -1,14 +1,21 @@
 /* The road model.
  *
  * Both boundaries share heading, curvature and its change: one centre line and
- * a width. In ray slopes, a line y(x) appears as t = y(h/s) s/h: a hyperbola
- * over s (Y. Wang, D. Shen, E. K. Teoh, "Lane detection using spline model",
- * 2000; Q. Chen, H. Wang, "A real-time lane detection algorithm based on a
- * hyperbola-pair model", IV 2006). An error of pitch moves s for both
- * boundaries alike, which straight parallel lines betray: it is a sixth
- * parameter. All are estimated together (fit.c) under Gaussian priors, so that a
- * single dash or one boundary alone still gives a lane: whatever the picture does
- * not tell stays as the prior has it. */
+ * a width. The curvature is linear in x, c2 + c3 x. Along any curve the sine of
+ * the heading grows by the curvature's integral over x, since d(heading) is
+ * curvature times the path's length, and dx is its cosine's share of that: the
+ * sine is c1 + c2 x + c3 x^2/2, exactly, and y the integral of its tangent. A
+ * cubic in x instead takes a bend of 18 m for one that begins straight. The
+ * boundaries run at half the width beside, across the line.
+ *
+ * In ray slopes, a line y(x) appears as t = y(h/s) s/h: a hyperbola over s
+ * (Y. Wang, D. Shen, E. K. Teoh, "Lane detection using spline model", 2000;
+ * Q. Chen, H. Wang, "A real-time lane detection algorithm based on a
+ * hyperbola-pair model", IV 2006). An error of pitch moves s for both boundaries
+ * alike, which straight parallel lines betray: it is a sixth parameter. All are
+ * estimated together (fit.c) under Gaussian priors, so that a single dash or one
+ * boundary alone still gives a lane: whatever the picture does not tell stays as
+ * the prior has it. */
 #include <math.h>
 #include <string.h>
 
@@ -20,27 +27,35 @@
 /* A candidate counts as on the line within this many sigmas. */
 #define INLIER_SIGMAS 2.5f
 
-double sl_road_centre(const struct sl_road *road, double x, double *slope)
+static double sine_at(const struct sl_road *road, double x)
 {
     const double *p = road->p;
-    if (slope)
-        *slope = p[SL_C1] + x * (p[SL_C2] + x * p[SL_C3] / 2);
-    return p[SL_C0] + x * (p[SL_C1] + x * (p[SL_C2] / 2 + x * p[SL_C3] / 6));
+    double u = p[SL_C1] + x * (p[SL_C2] + x * p[SL_C3] / 2);
+    return fmax(-(double)SL_SINE_MAX, fmin(u, (double)SL_SINE_MAX));
 }
 
-/* Sideways, a lane is wider where it runs aslant. */
-static double slant(double slope)
+static double tangent(double sine)
 {
-    double s2 = slope * slope;
-    return sqrt(1.0 + (s2 < 4.0 ? s2 : 4.0));
+    return sine / sqrt(1 - sine * sine);
+}
+
+double sl_road_centre(const struct sl_road *road, double x, double *sine)
+{
+    double mean = 0;
+    for (int i = 0; i < SL_NODES; i++)
+        mean += (double)SL_NODE_WEIGHT[i] * tangent(sine_at(road, (double)SL_NODE[i] * x));
+    if (sine)
+        *sine = sine_at(road, x);
+    return road->p[SL_C0] + x * mean;
 }
 
 double sl_road_side(const struct sl_road *road, int side, double x)
 {
-    double slope;
-    double y = sl_road_centre(road, x, &slope);
-    double half = 0.5 * road->p[SL_WIDTH] * slant(slope);
-    return side == 0 ? y + half : y - half;
+    double half = (double)sl_side_sign(side) * 0.5 * road->p[SL_WIDTH];
+    double beside = x + half * sine_at(road, x + half * sine_at(road, x));
+    double sine;
+    double y = sl_road_centre(road, beside, &sine);
+    return y + half * sqrt(1 - sine * sine);
 }
 
 void sl_prior_set(struct sl_prior *prior, const double mean[SL_PARAMETERS],
@@ -53,23 +68,27 @@ void sl_prior_set(struct sl_prior *prior, const double mean[SL_PARAMETERS],
     }
 }
 
-/* Where the ray of slope s meets the ground, and the boundary beside it. */
+/* Where the ray of slope s meets the ground, and the boundary there. */
 struct meeting {
-    float x, slope, slant, t;
+    float x, beside, sine, cosine, t;
 };
 
-static inline struct meeting meet(const struct sl_quick_road *q, float sign, float s)
+static inline struct meeting meet(const struct sl_quick_road *q, float side, float s)
 {
+    const float half = side * q->half;
     struct meeting m;
     float s1 = s + q->pitch * (1.0f + s * s);
     s1 = s1 > SLOPE_MIN ? s1 : SLOPE_MIN;
-    float inverse = s1 * q->per_h; /* 1/x */
     m.x = q->h / s1;
-    m.slope = q->c1 + m.x * (q->c2 + m.x * q->c3 * 0.5f);
-    float y = q->c0 + m.x * (q->c1 + m.x * (q->c2 * 0.5f + m.x * q->c3 * (1.0f / 6)));
-    float steep = m.slope * m.slope;
-    m.slant = sqrtf(1.0f + (steep < 4.0f ? steep : 4.0f));
-    m.t = (y + sign * q->half * m.slant) * inverse;
+    m.beside = m.x + half * sl_sine(q, m.x + half * sl_sine(q, m.x));
+    m.sine = sl_sine(q, m.beside);
+    m.cosine = sqrtf(1.0f - m.sine * m.sine);
+    float mean = 0;
+    for (int i = 0; i < SL_NODES; i++) {
+        float u = sl_sine(q, SL_NODE[i] * m.beside);
+        mean += SL_NODE_WEIGHT[i] * u / sqrtf(1.0f - u * u);
+    }
+    m.t = (q->c0 + m.beside * mean + half * m.cosine) * s1 * q->per_h;
     return m;
 }
 
@@ -81,13 +100,14 @@ void sl_cross(const struct sl_quick_road *q, int side, int count, struct sl_cros
     for (int i = 0; i < count; i++) {
         float s = at->s[i];
         struct meeting m = meet(q, sign, s);
-        float per_s = m.x * q->per_h * (m.t - m.slope);
+        float slant = 1.0f / m.cosine;
+        float per_s = m.x * q->per_h * (m.t - m.sine * slant);
         at->t[i] = m.t * (1.0f - s * q->pitch);
         at->per_s[i] = per_s;
         at->aslant[i] = sqrtf(1.0f + per_s * per_s);
         at->x[i] = m.x;
-        at->slope[i] = m.slope;
-        at->slant[i] = m.slant;
+        at->beside[i] = m.beside;
+        at->slant[i] = slant;
     }
 }
 
@@ -187,11 +207,11 @@ static void score_side(const struct sl_detector *d, const struct sl_row_view *vi
             continue;
         visible++;
         const int row = view->row[i];
-        const int count = d->rows[row].count;
-        if (count == 0)
+        if (d->rows[row].count == 0)
             continue;
-        float by_chance = (float)count * chance[i];
-        support->chance[side] += by_chance < 1 ? by_chance : 1;
+        /* Means over the limit's width of closeness, 1 - z^2, and of its square. */
+        support->chance[side] += chance[i] * (2.0f / 3) * d->votes.sum[row];
+        support->chance_variance[side] += chance[i] * (8.0f / 15) * d->votes.squares[row];
         float z2;
         float best = best_of_row(&d->votes, row, t, at->s[i], at->per_s[i], per_limit2[i], &z2);
         if (best <= 0)

@@ -483,6 +483,12 @@ static void collect_votes(struct sl_detector *d)
             votes->quality[n] = c->quality;
         }
         votes->end[r] = (uint16_t)n;
+        votes->sum[r] = votes->squares[r] = 0;
+        for (int i = 0; i < row->count; i++) {
+            float quality = d->candidates[row->first + i].quality;
+            votes->sum[r] += quality;
+            votes->squares[r] += quality * quality;
+        }
     }
 }
 

@@ -272,7 +272,7 @@ void sl_search_afresh(const struct sl_detector *d, struct sl_found *found)
     search(d, &strands, &d->priors[SL_PRIOR_ROAD], 1, found);
     /* The wider the prior, the further the first step is from linear. */
     if (!sl_search_is_clear(d, found))
-        search(d, &strands, &d->priors[SL_PRIOR_TIGHT], 2, found);
+        search(d, &strands, &d->priors[SL_PRIOR_TIGHT], 3, found);
 }
 
 /* Both boundaries are beyond doubt: other priors need not be asked. */

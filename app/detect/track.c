@@ -19,7 +19,7 @@
 #define JUMP_PRICE     4.0  /* taken off the score of a lane that was not there before */
 #define WEAK           0.2  /* share of the best's evidence below which a lane is dropped */
 #define UNASKED_FRAMES 4    /* in a row in which a clear track is followed unasked */
-#define FORGET_FRAMES  8    /* without being seen, after which a lane is dropped */
+#define FORGET_FRAMES  60   /* without being seen, after which a lane is dropped */
 
 /* One sigma of what a lane does in a frame, lengths in lane widths. */
 #define OFFSET_STEP    0.06
@@ -72,7 +72,7 @@ static void set_prior(const struct sl_detector *d, const struct sl_track_kept *t
                       struct sl_prior *prior)
 {
     const double w = d->config.lane_width_m;
-    const double more = 1.0 + track->unseen;
+    const double more = sqrt(1.0 + track->unseen);
     const double sigma[SL_PARAMETERS] = {
         [SL_C0] = OFFSET_STEP * w * more, [SL_C1] = HEADING_STEP * more,
         [SL_C2] = BEND_STEP / w * more,   [SL_C3] = BEND_RATE_STEP / (w * w) * more,
@@ -97,11 +97,11 @@ static bool is_seen(const struct sighting *s)
     return s->seen[0] || s->seen[1];
 }
 
-static void judge(const struct sl_detector *d, struct sighting *s)
+static void judge(struct sighting *s)
 {
     s->seen[0] = s->seen[1] = false;
     if (isfinite(s->found.score))
-        sl_result_seen(&s->found.support, d->row_count, s->seen);
+        sl_result_seen(&s->found.support, s->found.expected, s->seen);
     if (is_seen(s)) {
         s->track.road = s->found.road;
         s->track.unseen = 0;
@@ -121,7 +121,9 @@ static bool absorb(const struct sl_detector *d, struct sighting *kept, const str
         kept->track.evidence += new->found.score - kept->found.score;
         kept->track.road = new->found.road;
         kept->found = new->found;
-        memcpy(kept->seen, new->seen, sizeof kept->seen);
+        kept->found.expected = true;
+        for (int side = 0; side < SL_SIDES; side++)
+            kept->seen[side] = kept->seen[side] || new->seen[side];
     }
     return true;
 }
@@ -162,10 +164,11 @@ void sl_tracks_look(struct sl_detector *d, struct sl_found *found)
     for (int i = 0; i < d->track_count; i++) {
         struct sighting *s = &sightings[count++];
         struct sl_prior prior;
-        *s = (struct sighting){.found = {.score = -INFINITY}, .track = d->tracks[i]};
+        *s = (struct sighting){.found = {.score = -INFINITY, .expected = true},
+                               .track = d->tracks[i]};
         set_prior(d, &s->track, &prior);
         sl_search_track(d, &prior, &s->track.road, &s->found);
-        judge(d, s);
+        judge(s);
         clear = clear || (i == 0 && is_seen(s) && sl_search_is_clear(d, &s->found));
     }
     if (clear && d->unasked < UNASKED_FRAMES) {
@@ -176,7 +179,7 @@ void sl_tracks_look(struct sl_detector *d, struct sl_found *found)
                                    .track = {.evidence = -JUMP_PRICE / KEPT}};
         d->unasked = 0;
         sl_search_afresh(d, &fresh->found);
-        judge(d, fresh);
+        judge(fresh);
         bool known = !is_seen(fresh);
         for (int i = 0; i < count && !known; i++)
             known = absorb(d, &sightings[i], fresh);
