@@ -14,7 +14,7 @@
 #define HEADING_SD         0.2 /* rad */
 #define BEND_SD            0.06
 #define BEND_RATE_SD       0.004
-#define TIGHT_HEADING_SD   0.6
+#define TIGHT_HEADING_SD   0.35
 #define TIGHT_BEND_SD      0.5
 #define TIGHT_BEND_RATE_SD 0.25
 #define WIDTH_SHARE        0.4 /* of the width's tolerance */

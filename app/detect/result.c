@@ -12,6 +12,9 @@
 #define ORDINARY        3.0 /* cost up to which a road is not a tight bend */
 #define NEAR_STEPS      2
 #define NEAR_GATE_FIRST 8.0
+/* Sine of the heading up to which boundaries are told as cubics. */
+#define LINE_SINE  0.75
+#define LINE_STEPS 16
 
 /* Roads bend differently near and far, which one cubic follows only so well,
  * and what is far weighs much in its choice. The pose is that of the near part:
@@ -83,7 +86,7 @@ static bool line_seen(const struct sl_support *s, int side, const struct doubt *
  * it was expected; the second then only has to be where it should. */
 void sl_result_seen(const struct sl_support *s, bool expected, bool seen[SL_SIDES])
 {
-    static const struct doubt found = {5, 5, 1.5f}, awaited = {4, 3, 0.75f};
+    static const struct doubt found = {5, 5, 1.0f}, awaited = {4, 3, 0.5f};
     const struct doubt *first = expected ? &awaited : &found;
     bool any = line_seen(s, 0, first) || line_seen(s, 1, first);
     for (int k = 0; k < SL_SIDES; k++)
@@ -149,6 +152,19 @@ bool sl_detector_column(const struct sl_detector *d, int side, double row_px, do
            *u_px < 5.0 * d->width_px;
 }
 
+/* Up to where a cubic in x is like the boundary: as long as that runs ahead. */
+static double line_end(const struct sl_detector *d, double near_m, double far_m)
+{
+    double sine;
+    for (int i = 0; i < LINE_STEPS; i++) {
+        double x = far_m + (near_m - far_m) * i / LINE_STEPS;
+        sl_road_centre(&d->near, x, &sine);
+        if (fabs(sine) <= LINE_SINE)
+            return x;
+    }
+    return near_m;
+}
+
 /* The cubic through four points of a boundary, moved to the rear axle. */
 static void line_polynomial(const struct sl_detector *d, int side, double far_m, float poly[4])
 {
@@ -179,8 +195,8 @@ static void fill_line(const struct sl_detector *d, const struct sl_camera_model 
     double h = m->c.height_m;
     double near_m = h / fmax(near_s, 0.01);
     double far_m = fmin(h / fmax(far_s, 0.01), d->near_end_m);
-    if (near_m > far_m)
-        near_m = far_m;
+    near_m = fmin(near_m, far_m);
+    far_m = line_end(d, near_m, far_m);
     line->seen = seen;
     line->confidence = confidence;
     line->x_min_m = (float)(near_m + m->c.forward_m);
