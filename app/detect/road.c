@@ -209,11 +209,13 @@ static void score_side(const struct sl_detector *d, const struct sl_row_view *vi
         const int row = view->row[i];
         if (d->rows[row].count == 0)
             continue;
-        /* Means over the limit's width of closeness, 1 - z^2, and of its square. */
-        support->chance[side] += chance[i] * (2.0f / 3) * d->votes.sum[row];
-        support->chance_variance[side] += chance[i] * (8.0f / 15) * d->votes.squares[row];
         float z2;
         float best = best_of_row(&d->votes, row, t, at->s[i], at->per_s[i], per_limit2[i], &z2);
+        /* What the others might do by chance. Means over the limit's width of
+         * closeness, 1 - z^2, and of its square. */
+        support->chance[side] += chance[i] * (2.0f / 3) * (d->votes.sum[row] - best);
+        support->chance_variance[side] +=
+            chance[i] * (8.0f / 15) * (d->votes.squares[row] - best * best);
         if (best <= 0)
             continue;
         support->side[side] += best;
