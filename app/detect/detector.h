@@ -9,6 +9,7 @@
  *   road.c   the road model, where it crosses rows, and its score
  *   fit.c    the model's fit to candidates
  *   search.c hypotheses, and the choice among them
+ *   pose.c   where the vehicle is in the lane
  *   follow.c how the paint departs from the road that was found
  *   confidence.c how likely all this is right
  *   track.c  lanes that are kept from frame to frame, and what is learned
@@ -157,6 +158,13 @@ enum {
     SL_EVIDENCE_COUNT
 };
 
+/* The lane at the rear axle. */
+struct sl_pose {
+    double y_m; /* of the lane's middle */
+    double sine, curvature_1pm, width_m;
+    double covariance[4][4]; /* in this order */
+};
+
 struct sl_detector {
     struct sl_detect_config config;
     struct sl_camera_model camera; /* at the present picture size */
@@ -180,7 +188,8 @@ struct sl_detector {
     bool found; /* `road` holds this frame's lane */
     struct sl_road road;
     struct sl_road near; /* the same, fitted to the nearer half alone: the pose comes from it */
-    double near_end_m;   /* up to where `near` is good, ahead of the lens */
+    struct sl_pose pose;
+    double near_end_m; /* up to where `near` is good, ahead of the lens */
     /* Of `near`. Aligned: GCC 12.2 at -O2 reads it as if it were, see fill_covariance(). */
     _Alignas(16) double covariance[SL_PARAMETERS][SL_PARAMETERS];
     bool seen[SL_SIDES]; /* boundaries that lie on paint */
@@ -221,6 +230,12 @@ struct sl_pull {
 /* fit.c: what `count` candidates say of `road` that lie on one boundary. */
 void sl_road_pull(const struct sl_detector *d, const struct sl_road *road, int side,
                   const uint16_t *candidates, int count, struct sl_pull *pull);
+
+/* fit.c: what a row's candidates say of one boundary that is at t, for the slope s:
+ * Tukey's biweight, those farther off than a limit (`per_limit2`: 1 over its
+ * square) have no say. Their weight, 0 for none, and the sum of their weighted errors. */
+void sl_row_pull(const struct sl_votes *votes, int row, float t, float s, float per_s,
+                 float per_limit2, float *weight, float *pull);
 
 /* fit.c: improves `road` by one Gauss-Newton step from what was said of it, under
  * the prior. `more`: to be added, or NULL. False if that leads nowhere. */
@@ -301,6 +316,10 @@ void sl_tracks_learn(struct sl_detector *d, float confidence);
 
 /* result.c: which boundaries lie on paint. `expected`: they were there before. */
 void sl_result_seen(const struct sl_support *support, bool expected, bool seen[SL_SIDES]);
+
+/* pose.c: the lane at the rear axle, from `near` and the rows it was fitted to.
+ * `tight`: the road may change its bends soon. */
+void sl_pose_find(struct sl_detector *d, bool tight, struct sl_pose *pose);
 
 /* result.c: fits the near part of `road` again, into `near`. */
 void sl_result_fit_near(struct sl_detector *d);

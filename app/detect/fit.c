@@ -95,10 +95,8 @@ void sl_road_pull(const struct sl_detector *d, const struct sl_road *road, int s
     total(&sums, pull);
 }
 
-/* What a row's candidates say of one boundary: Tukey's biweight, far ones have
- * no say. Their weight, 0 for none, and the sum of their weighted errors. */
-static void pull_of_row(const struct sl_votes *votes, int row, float t, float s, float per_s,
-                        float per_limit2, float *weight, float *pull)
+void sl_row_pull(const struct sl_votes *votes, int row, float t, float s, float per_s,
+                 float per_limit2, float *weight, float *pull)
 {
     sl_four weights = {0}, pulls = {0};
     for (int k = votes->first[row]; k < votes->end[row]; k += SL_FOUR) {
@@ -135,7 +133,7 @@ static void pull_of_rows(const struct sl_detector *d, const struct sl_road *road
             per_variance[i] = 1.0f / (sigma * sigma);
         }
         for (int i = 0; i < rows; i++)
-            pull_of_row(&d->votes, view->row[i], at.t[i], at.s[i], at.per_s[i],
+            sl_row_pull(&d->votes, view->row[i], at.t[i], at.s[i], at.per_s[i],
                         per_gate2 * per_variance[i], &weight[i], &sum[i]);
         /* All of a row's candidates share its derivatives. */
         for (int i = 0; i < fours; i++) {

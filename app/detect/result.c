@@ -15,6 +15,7 @@
 /* Sine of the heading up to which boundaries are told as cubics. */
 #define LINE_SINE  0.75
 #define LINE_STEPS 16
+#define PREVIEW    3.0
 
 /* Roads bend differently near and far, which one cubic follows only so well,
  * and what is far weighs much in its choice. The pose is that of the near part:
@@ -50,6 +51,7 @@ void sl_result_fit_near(struct sl_detector *d)
         sl_road_cost(road, &d->near) < ORDINARY ? road : &d->priors[SL_PRIOR_TIGHT];
     if (!sl_road_covariance(d, kind, rows, &d->near, d->covariance))
         memset(d->covariance, 0, sizeof d->covariance);
+    sl_pose_find(d, kind == &d->priors[SL_PRIOR_TIGHT], &d->pose);
     /* Drawn as one: the far part is seen with the same pitch. */
     d->near.p[SL_PITCH] = d->road.p[SL_PITCH];
 }
@@ -216,25 +218,15 @@ static void fill_line(const struct sl_detector *d, const struct sl_camera_model 
     }
 }
 
-/* How uncertain the pose is: offset, heading, curvature and its rate at the rear
- * axle are linear in the road's parameters, for lanes that run nearly ahead. */
+/* How uncertain the pose is: offset, heading, curvature as pose.c has them; how
+ * the curvature changes, as the near road has it. */
 static void fill_covariance(const struct sl_detector *d, struct sl_detection *out)
 {
-    const double b = -d->camera.c.forward_m;
-    const double pose[4][4] = {
-        {-1, -b, -b * b / 2, -b * b * b / 6}, {0, -1, -b, -b * b / 2}, {0, 0, 1, b}, {0, 0, 0, 1}};
-    double half[4][4] = {0};
-    for (int i = 0; i < 4; i++)
-        for (int k = 0; k < 4; k++)
-            for (int n = 0; n < 4; n++)
-                half[i][k] += pose[i][n] * d->covariance[n][k];
-    for (int i = 0; i < 4; i++)
-        for (int k = 0; k <= i; k++) {
-            double sum = 0;
-            for (int n = 0; n < 4; n++)
-                sum += half[i][n] * pose[k][n];
-            out->covariance[i][k] = out->covariance[k][i] = (float)(sum);
-        }
+    static const double sign[3] = {-1, -1, 1};
+    for (int i = 0; i < 3; i++)
+        for (int k = 0; k < 3; k++)
+            out->covariance[i][k] = (float)(sign[i] * sign[k] * d->pose.covariance[i][k]);
+    out->covariance[3][3] = (float)d->covariance[SL_C3][SL_C3];
     out->lane_width_sd_m = (float)sqrt(d->covariance[SL_WIDTH][SL_WIDTH]);
     out->camera_pitch_rad = (float)d->road.p[SL_PITCH];
 }
@@ -245,13 +237,17 @@ void sl_result_fill(const struct sl_detector *d, struct sl_detection *out)
     out->state = d->seen[0] && d->seen[1] ? SL_LANE_TWO_LINES : SL_LANE_ONE_LINE;
     out->confidence = sl_confidence(d);
     fill_covariance(d, out);
-    double sine;
-    double back = -d->camera.c.forward_m;
-    double y = sl_road_centre(road, back, &sine) + d->camera.c.left_m;
-    out->lateral_offset_m = (float)(-y * sqrt(1 - sine * sine));
-    out->heading_error_rad = (float)-asin(sine);
-    out->curvature_1pm = (float)(road->p[SL_C2] + back * road->p[SL_C3]);
-    out->curvature_rate_1pm2 = (float)road->p[SL_C3];
+    const struct sl_pose *pose = &d->pose;
+    const double y = pose->y_m + d->camera.c.left_m, back = -d->camera.c.forward_m;
+    out->lateral_offset_m = (float)(-y * sqrt(1 - pose->sine * pose->sine));
+    out->heading_error_rad = (float)-asin(pose->sine);
+    out->curvature_1pm = (float)pose->curvature_1pm;
+    /* So that lanes seen ahead are where they are said to be. */
+    double ahead = PREVIEW * d->config.lane_width_m, sine;
+    (void)sl_road_centre(road, ahead, &sine);
+    ahead -= back;
+    out->curvature_rate_1pm2 =
+        (float)(2 * (sine - pose->sine - pose->curvature_1pm * ahead) / (ahead * ahead));
     out->lane_width_m = (float)road->p[SL_WIDTH];
     struct sl_camera_model m = pitched_camera(d);
     fill_line(d, &m, 0, d->seen[0], sl_side_confidence(d, 0), &out->left);

@@ -34,7 +34,7 @@
 #define FRAME_NS   (50 * SL_NS_PER_MS)
 /* Neither was recorded. People look farther ahead than the small car's settings:
  * by three widths of their lane. */
-#define HUMAN_SPEED_MPS   2.5
+#define HUMAN_SPEED_MPS   3.0
 #define HUMAN_LOOKAHEAD_M 2.0
 
 enum { STILL, TRACKED, MODES };
@@ -452,7 +452,7 @@ static void human_steering(const char *folder, const char *clip)
     sl_clip_calibrations_free(calibrations);
     sl_image_decoder_destroy(decoder);
     printf(
-        "\n%s: the controller's steering and the driver's correlate at r = %.2f over %d frames\n",
+        "\n%s: the controller's steering and the driver's correlate at r = %.3f over %d frames\n",
         clip, correlation(asked, human, count), count);
 }
 
