@@ -4,9 +4,11 @@
  * there: they would all be asked, and be stale, when it comes. */
 #include "net/detect_client.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include <zmq.h>
 
@@ -98,6 +100,24 @@ static int await(struct sl_detect_client *client, short events, uint64_t deadlin
     if (ready < 0)
         return -errno;
     return ready == 0 ? -EAGAIN : 0;
+}
+
+bool sl_detect_client_is_local(const char *url)
+{
+    char host[64];
+    struct in_addr address;
+    const char *begin = url + 6, *end = strrchr(url, ':');
+    if (!looks_like_tcp(url) || (size_t)(end - begin) >= sizeof host)
+        return false;
+    memcpy(host, begin, (size_t)(end - begin));
+    host[end - begin] = '\0';
+    return strcasecmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0 ||
+           (strncmp(host, "127.", 4) == 0 && inet_pton(AF_INET, host, &address) == 1);
+}
+
+bool sl_detect_client_ready(struct sl_detect_client *client)
+{
+    return await(client, ZMQ_POLLOUT, 0) == 0;
 }
 
 int sl_detect_client_ask(struct sl_detect_client *client, const struct sl_frame_info *info,

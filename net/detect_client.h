@@ -26,6 +26,14 @@ struct sl_detect_answer {
 int sl_detect_client_open(struct sl_detect_client **client, const char *url, struct sl_error *err);
 void sl_detect_client_close(struct sl_detect_client *client); /* NULL is allowed */
 
+/* True if `url` leads to this machine by its address: localhost, 127.x.x.x or
+ * [::1]. Looks no names up. */
+bool sl_detect_client_is_local(const char *url);
+
+/* True if a server is connected and would take a question now: what costs work
+ * to ask for is worth it. Does not wait. */
+bool sl_detect_client_ready(struct sl_detect_client *client);
+
 /* Asks for the lane in a frame that sl_frame_check() would pass, or in a
  * picture file (see struct sl_detect_request). `pixels` are info->size_bytes,
  * at most SL_DETECT_PICTURE_MAX, and copied: they may change after the call.

@@ -110,7 +110,13 @@ static int owner_pid(const char *name)
 
 static int refuse_open(const char *path, struct sl_error *err)
 {
-    switch (errno) {
+    const int code = errno;
+    if (code == EACCES && access(path, F_OK) != 0)
+        return sl_error_set(err, -code,
+                            "in the folder of the buses, %s, you may not make files; set "
+                            "SKYLANE_BUS_DIR to one in which you may",
+                            sl_bus_dir());
+    switch (code) {
     case ENOENT:
         return sl_error_set(err, -ENOENT,
                             "the folder of the buses, %s, does not exist; mount it, or set "
@@ -122,10 +128,10 @@ static int refuse_open(const char *path, struct sl_error *err)
                             "removes what dead programs left)",
                             sl_bus_dir());
     default:
-        return sl_error_set(err, -errno,
+        return sl_error_set(err, -code,
                             "cannot open %s: %s; if another user left it, ask them to remove it, "
                             "or choose another bus name",
-                            path, strerror(errno));
+                            path, strerror(code));
     }
 }
 

@@ -7,6 +7,8 @@ add_dependencies(faults_test skylane-run skylane-sim skylane-action)
 # It takes all huge pages for a moment, and its vehicle needs both cores.
 set_tests_properties(faults_test PROPERTIES RUN_SERIAL ON LABELS timing)
 
+sl_test(drive_latency_test unit/drive_latency_test.c skylane_drive skylane_test_programs)
+
 # Short drives on every track; tests/integration/laps without options is the
 # long proof.
 find_package(Python3 REQUIRED COMPONENTS Interpreter)

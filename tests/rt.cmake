@@ -1,6 +1,8 @@
 sl_test(bus_test unit/bus_test.c skylane_rt)
 sl_test(bus_life_test unit/bus_life_test.c skylane_rt)
 sl_test(runtime_test unit/runtime_test.c skylane_rt skylane_rt_guard)
+sl_test(outfile_test unit/outfile_test.c skylane_rt)
+set_tests_properties(outfile_test PROPERTIES LABELS one_thread)
 
 # The build itself keeps includes to the design's direction: a file that has
 # only rt's include path can not reach what lies above it.

@@ -2,32 +2,12 @@
 
 #include <math.h>
 
-struct colour {
-    float b, g, r;
-};
-
-static const struct colour white = {255, 255, 255};
-static const struct colour red = {50, 50, 235};
-static const struct colour yellow = {40, 230, 250};
-static const struct colour green = {120, 220, 60};
-static const struct colour orange = {40, 150, 255};
-static const struct colour blue = {255, 170, 40};
-
-static void blend(const struct sl_canvas *c, int x, int y, struct colour colour, float alpha)
-{
-    if (x < 0 || y < 0 || x >= (int)c->width_px || y >= (int)c->height_px || !(alpha > 0))
-        return;
-    if (alpha > 1)
-        alpha = 1;
-    uint8_t *p = c->bgr + (size_t)y * c->stride_bytes + (size_t)x * 3;
-    const float to[3] = {colour.b, colour.g, colour.r};
-    for (int i = 0; i < 3; i++)
-        p[i] = (uint8_t)((float)p[i] + alpha * (to[i] - (float)p[i]) + 0.5f);
-}
+static const struct sl_colour white = {255, 255, 255};
+static const struct sl_colour yellow = {40, 230, 250};
 
 /* A line of `thick` pixels with soft edges: each pixel by its distance. */
 static void line(const struct sl_canvas *c, double x0, double y0, double x1, double y1,
-                 double thick, struct colour colour, float alpha)
+                 double thick, struct sl_colour colour, float alpha)
 {
     const double far = 4.0 * (c->width_px + c->height_px);
     if (!(fabs(x0) < far) || !(fabs(y0) < far) || !(fabs(x1) < far) || !(fabs(y1) < far))
@@ -49,29 +29,30 @@ static void line(const struct sl_canvas *c, double x0, double y0, double x1, dou
             double k = length2 > 0 ? ((x - x0) * dx + (y - y0) * dy) / length2 : 0;
             k = k < 0 ? 0 : k > 1 ? 1 : k;
             double off = hypot(x - x0 - k * dx, y - y0 - k * dy);
-            blend(c, x, y, colour, alpha * (float)fmin(0.5 * thick + 0.5 - off, 1));
+            sl_canvas_blend(c, x, y, colour, alpha * (float)fmin(0.5 * thick + 0.5 - off, 1));
         }
     }
 }
 
 static void ring(const struct sl_canvas *c, double x, double y, double radius, double thick,
-                 struct colour colour)
+                 struct sl_colour colour)
 {
     double reach = radius + thick;
     if (!(x > -reach) || !(y > -reach) || !(x < c->width_px + reach) || !(y < c->height_px + reach))
         return;
     for (int v = (int)(y - reach); v <= (int)(y + reach) + 1; v++)
         for (int u = (int)(x - reach); u <= (int)(x + reach) + 1; u++)
-            blend(c, u, v, colour, (float)(0.5 * thick + 0.5 - fabs(hypot(u - x, v - y) - radius)));
+            sl_canvas_blend(c, u, v, colour,
+                            (float)(0.5 * thick + 0.5 - fabs(hypot(u - x, v - y) - radius)));
 }
 
 static void frame_around(const struct sl_canvas *c)
 {
     double w = c->width_px - 1.0, h = c->height_px - 1.0, thick = fmax(w / 80, 3);
-    line(c, 0, 0, w, 0, thick, red, 0.9f);
-    line(c, 0, h, w, h, thick, red, 0.9f);
-    line(c, 0, 0, 0, h, thick, red, 0.9f);
-    line(c, w, 0, w, h, thick, red, 0.9f);
+    line(c, 0, 0, w, 0, thick, sl_colour_red, 0.9f);
+    line(c, 0, h, w, h, thick, sl_colour_red, 0.9f);
+    line(c, 0, 0, 0, h, thick, sl_colour_red, 0.9f);
+    line(c, w, 0, w, h, thick, sl_colour_red, 0.9f);
 }
 
 void sl_draw_view(const struct sl_canvas *c, const struct sl_chessboard *board,
@@ -82,8 +63,8 @@ void sl_draw_view(const struct sl_canvas *c, const struct sl_chessboard *board,
         frame_around(c);
     for (int r = 0; r < board->rows; r++) {
         float part = board->rows > 1 ? (float)r / (float)(board->rows - 1) : 0;
-        struct colour colour = {40 + 215 * part, 200 - 300 * fabsf(part - 0.5f) + 40,
-                                255 - 215 * part};
+        struct sl_colour colour = {40 + 215 * part, 200 - 300 * fabsf(part - 0.5f) + 40,
+                                   255 - 215 * part};
         if (colour.g < 0)
             colour.g = 0;
         for (int k = 0; k < board->columns; k++) {
@@ -103,7 +84,7 @@ void sl_draw_view(const struct sl_canvas *c, const struct sl_chessboard *board,
 
 /* A curve over the ground, in short pieces: lenses bend it. */
 static void ground_line(const struct sl_canvas *c, const struct sl_camera_model *m, double x0,
-                        double y0, double x1, double y1, double thick, struct colour colour,
+                        double y0, double x1, double y1, double thick, struct sl_colour colour,
                         float alpha)
 {
     const int pieces = 96;
@@ -136,10 +117,11 @@ void sl_draw_drive(const struct sl_canvas *c, const struct sl_camera_calibration
     const double thin = fmax(c->width_px / 900.0, 0.8), thick = 3 * thin;
     const double ahead = 10 * lane_width_m, aside = 2 * lane_width_m;
     for (double x = grid_m; x <= ahead; x += grid_m)
-        ground_line(c, &m, x, -aside, x, aside, thin, green, 0.5f);
+        ground_line(c, &m, x, -aside, x, aside, thin, sl_colour_green, 0.5f);
     int across = (int)(aside / grid_m);
     for (int i = -across; i <= across; i++)
-        ground_line(c, &m, 0.3 * own.height_m, i * grid_m, ahead, i * grid_m, thin, green, 0.5f);
+        ground_line(c, &m, 0.3 * own.height_m, i * grid_m, ahead, i * grid_m, thin, sl_colour_green,
+                    0.5f);
 
     /* The horizon: ground so far away that its height does not matter. */
     double last_u = 0, last_v = 0, u, v;
@@ -154,9 +136,9 @@ void sl_draw_drive(const struct sl_canvas *c, const struct sl_camera_calibration
         last_v = v;
     }
     if (sl_camera_to_image(&m, 1e7, 0, &u, &v)) {
-        ring(c, u, v, 6 * thin, thick, red);
-        line(c, u, v - 14 * thin, u, v - 7 * thin, thick, red, 0.9f);
-        line(c, u, v + 7 * thin, u, v + 14 * thin, thick, red, 0.9f);
+        ring(c, u, v, 6 * thin, thick, sl_colour_red);
+        line(c, u, v - 14 * thin, u, v - 7 * thin, thick, sl_colour_red, 0.9f);
+        line(c, u, v + 7 * thin, u, v + 14 * thin, thick, sl_colour_red, 0.9f);
     }
     if (frame == NULL || frame->verdict != SL_DRIVE_STRAIGHT)
         return;
@@ -181,7 +163,8 @@ void sl_draw_drive(const struct sl_canvas *c, const struct sl_camera_calibration
             bool seen =
                 below > 1e-3 && sl_camera_to_image(&m, ahead_of / below, -x / below, &u, &v);
             if (seen && last)
-                line(c, last_u, last_v, u, v, thick, side ? blue : orange, 0.9f);
+                line(c, last_u, last_v, u, v, thick, side ? sl_colour_blue : sl_colour_orange,
+                     0.9f);
             last = seen;
             last_u = u;
             last_v = v;

@@ -3,17 +3,13 @@
 #include <math.h>
 #include <stdbool.h>
 
-struct colour {
-    float b, g, r;
-};
+const struct sl_colour sl_colour_orange = {40, 150, 255};
+const struct sl_colour sl_colour_blue = {255, 170, 40};
+const struct sl_colour sl_colour_green = {120, 220, 60};
+const struct sl_colour sl_colour_red = {50, 50, 235};
+static const struct sl_colour bar_colour = {20, 20, 20};
 
-static const struct colour left_colour = {40, 150, 255};
-static const struct colour right_colour = {255, 170, 40};
-static const struct colour lane_colour = {120, 220, 60};
-static const struct colour lost_colour = {50, 50, 235};
-static const struct colour bar_colour = {20, 20, 20};
-
-static void blend(const struct sl_canvas *c, int x, int y, struct colour colour, float alpha)
+void sl_canvas_blend(const struct sl_canvas *c, int x, int y, struct sl_colour colour, float alpha)
 {
     if (x < 0 || y < 0 || x >= (int)c->width_px || y >= (int)c->height_px || !(alpha > 0))
         return;
@@ -26,7 +22,7 @@ static void blend(const struct sl_canvas *c, int x, int y, struct colour colour,
 }
 
 static void fill_box(const struct sl_canvas *c, float x0, float y0, float x1, float y1,
-                     struct colour colour, float alpha)
+                     struct sl_colour colour, float alpha)
 {
     int left = (int)floorf(fmaxf(x0, 0)), right = (int)ceilf(fminf(x1, (float)c->width_px));
     int top = (int)floorf(fmaxf(y0, 0)), bottom = (int)ceilf(fminf(y1, (float)c->height_px));
@@ -34,7 +30,7 @@ static void fill_box(const struct sl_canvas *c, float x0, float y0, float x1, fl
         float cover_y = fminf((float)y + 1, y1) - fmaxf((float)y, y0);
         for (int x = left; x < right; x++) {
             float cover_x = fminf((float)x + 1, x1) - fmaxf((float)x, x0);
-            blend(c, x, y, colour, alpha * cover_x * cover_y);
+            sl_canvas_blend(c, x, y, colour, alpha * cover_x * cover_y);
         }
     }
 }
@@ -114,13 +110,13 @@ static void draw_surface(const struct sl_canvas *c, const struct boundary *left,
         int from = (int)floorf(fmaxf(xl, 0));
         int to = (int)ceilf(fminf(xr, (float)c->width_px - 1));
         for (int x = from; x <= to; x++)
-            blend(c, x, y, lane_colour,
-                  alpha * ramp((float)x + 0.5f - xl) * ramp(xr - (float)x + 0.5f));
+            sl_canvas_blend(c, x, y, sl_colour_green,
+                            alpha * ramp((float)x + 0.5f - xl) * ramp(xr - (float)x + 0.5f));
     }
 }
 
-static void draw_boundary(const struct sl_canvas *c, const struct boundary *b, struct colour colour,
-                          float top, float bottom)
+static void draw_boundary(const struct sl_canvas *c, const struct boundary *b,
+                          struct sl_colour colour, float top, float bottom)
 {
     /* Thicker when nearer, so that the line seems to lie on the road. */
     float most = fmaxf((float)c->width_px / 150.0f, 1.2f);
@@ -143,7 +139,7 @@ static void draw_boundary(const struct sl_canvas *c, const struct boundary *b, s
         int to = (int)ceilf(fminf(x + reach, (float)c->width_px - 1));
         for (int u = from; u <= to; u++) {
             float distance = fabsf((float)u - x) * across;
-            blend(c, u, y, colour, 0.95f * ramp(half + 0.5f - distance));
+            sl_canvas_blend(c, u, y, colour, 0.95f * ramp(half + 0.5f - distance));
         }
     }
 }
@@ -157,20 +153,20 @@ static void draw_bars(const struct sl_canvas *c, const struct sl_detection *d)
     float y = height - 2.0f * thick;
     float length = width * 0.28f;
     float sure = isfinite(d->confidence) ? ramp(d->confidence) : 0;
-    struct colour level = {60, 60 + 160 * sure, 240 - 190 * sure};
+    struct sl_colour level = {60, 60 + 160 * sure, 240 - 190 * sure};
     fill_box(c, margin, y - thick, margin + length, y, bar_colour, 0.6f);
     fill_box(c, margin, y - thick, margin + length * sure, y, level, 0.95f);
 
     float right = width - margin, left = right - length, middle = 0.5f * (left + right);
     fill_box(c, left, y - thick, right, y, bar_colour, 0.6f);
     fill_box(c, middle - 0.5f, y - 1.6f * thick, middle + 0.5f, y + 0.6f * thick,
-             (struct colour){230, 230, 230}, 0.8f);
+             (struct sl_colour){230, 230, 230}, 0.8f);
     if (d->lane_width_m > 0 && isfinite(d->lateral_offset_m) && isfinite(d->lane_width_m)) {
         float at = d->lateral_offset_m / d->lane_width_m;
         at = at < -0.5f ? -0.5f : at > 0.5f ? 0.5f : at;
         float x = middle - at * length;
         fill_box(c, x - thick * 0.6f, y - 1.4f * thick, x + thick * 0.6f, y + 0.4f * thick,
-                 lane_colour, 0.95f);
+                 sl_colour_green, 0.95f);
     }
 }
 
@@ -181,10 +177,10 @@ void sl_overlay_draw(const struct sl_canvas *canvas, const struct sl_detection *
     if (d->state != SL_LANE_ONE_LINE && d->state != SL_LANE_TWO_LINES) {
         float w = (float)canvas->width_px, h = (float)canvas->height_px;
         float edge = fmaxf(w / 160.0f, 1.5f);
-        fill_box(canvas, 0, 0, w, edge, lost_colour, 0.9f);
-        fill_box(canvas, 0, h - edge, w, h, lost_colour, 0.9f);
-        fill_box(canvas, 0, edge, edge, h - edge, lost_colour, 0.9f);
-        fill_box(canvas, w - edge, edge, w, h - edge, lost_colour, 0.9f);
+        fill_box(canvas, 0, 0, w, edge, sl_colour_red, 0.9f);
+        fill_box(canvas, 0, h - edge, w, h, sl_colour_red, 0.9f);
+        fill_box(canvas, 0, edge, edge, h - edge, sl_colour_red, 0.9f);
+        fill_box(canvas, w - edge, edge, w, h - edge, sl_colour_red, 0.9f);
         return;
     }
     struct boundary left = boundary_of(canvas, d, &d->left);
@@ -200,7 +196,7 @@ void sl_overlay_draw(const struct sl_canvas *canvas, const struct sl_detection *
             top = fmaxf(y, 0);
     }
     draw_surface(canvas, &left, &right, top, bottom);
-    draw_boundary(canvas, &left, left_colour, top, bottom);
-    draw_boundary(canvas, &right, right_colour, top, bottom);
+    draw_boundary(canvas, &left, sl_colour_orange, top, bottom);
+    draw_boundary(canvas, &right, sl_colour_blue, top, bottom);
     draw_bars(canvas, d);
 }

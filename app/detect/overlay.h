@@ -1,4 +1,5 @@
-/* Draws a found lane onto a picture, for people. Pure; BGR24 only. */
+/* Draws a found lane onto a picture, for people. Pure; BGR24 only. What other
+ * drawings share with it (app/calibrate/draw.h) is here, too. */
 #ifndef SL_APP_DETECT_OVERLAY_H
 #define SL_APP_DETECT_OVERLAY_H
 
@@ -13,6 +14,19 @@ struct sl_canvas {
     uint32_t width_px, height_px;
     size_t stride_bytes;
 };
+
+struct sl_colour {
+    float b, g, r; /* 0 to 255 */
+};
+
+/* Boundaries: left orange, right blue; green lies on the ground, red is wrong
+ * or needs a look. */
+extern const struct sl_colour sl_colour_orange, sl_colour_blue, sl_colour_green, sl_colour_red;
+
+/* Mixes `alpha` (0 to 1) of a colour into one pixel. Outside of the canvas, and
+ * for an alpha that is no number, nothing happens. */
+void sl_canvas_blend(const struct sl_canvas *canvas, int x, int y, struct sl_colour colour,
+                     float alpha);
 
 /* Draws the lane between the boundaries' points_px as a translucent surface,
  * the boundaries as smooth lines (left orange, right blue; dashed where they

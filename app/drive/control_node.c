@@ -157,6 +157,22 @@ static void publish_state(struct sl_drive *drive, const struct sl_safety_output 
     sl_latch_write(&node->published, state, sizeof *state);
 }
 
+/* After the command of a fresh detection. What a detector elsewhere found before
+ * this vehicle started has waited for it, and says nothing about latency. */
+static void note_latency(struct sl_drive *drive, uint64_t woken_ns)
+{
+    struct sl_control_node *node = &drive->control;
+    const struct sl_detection *lane = &node->lane;
+    if (lane->exposed_ns < drive->started_ns)
+        return;
+    const uint64_t sent_ns = sl_clock_now_ns();
+    const uint64_t from[] = {lane->received_ns, lane->started_ns, lane->finished_ns,
+                             lane->received_ns};
+    const uint64_t to[] = {lane->started_ns, lane->finished_ns, woken_ns, sent_ns};
+    for (int i = 0; i < SL_STAGE_LOOP_LATENESS; i++)
+        sl_histogram_add(&node->stages[i], to[i] > from[i] ? to[i] - from[i] : 0);
+}
+
 static void step(struct sl_drive *drive, uint64_t now_ns, bool fresh, uint64_t woken_ns)
 {
     struct sl_control_node *node = &drive->control;
@@ -191,15 +207,8 @@ static void step(struct sl_drive *drive, uint64_t now_ns, bool fresh, uint64_t w
     const struct sl_wish wish = decide(node, &in, &allowed, now_ns, &law);
     sl_limits_apply(&node->limits, now_ns, &wish, &node->applied);
     send(drive, now_ns, &allowed);
-    if (fresh && !drive->lockstep) {
-        const uint64_t sent_ns = sl_clock_now_ns();
-        const struct sl_detection *lane = &node->lane;
-        const uint64_t from[] = {lane->received_ns, lane->started_ns, lane->finished_ns,
-                                 lane->received_ns};
-        const uint64_t to[] = {lane->started_ns, lane->finished_ns, woken_ns, sent_ns};
-        for (int i = 0; i < SL_STAGE_LOOP_LATENESS; i++)
-            sl_histogram_add(&node->stages[i], to[i] > from[i] ? to[i] - from[i] : 0);
-    }
+    if (fresh && !drive->lockstep)
+        note_latency(drive, woken_ns);
     if (fresh && !node->actuator_failed)
         atomic_store_explicit(&drive->warm, true, memory_order_relaxed);
     publish_state(drive, &allowed, &law, in.speed_mps);

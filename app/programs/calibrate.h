@@ -11,10 +11,13 @@
 #include "app/calibrate/drive.h"
 #include "app/calibrate/lens.h"
 #include "app/detect/overlay.h"
-#include "net/jpeg.h"
+#include "picture_files.h"
 #include "rt/error.h"
 
 #define VERB "calibrate"
+
+/* Ctrl-C, wherever the work is: settings must not come from half of it. */
+#define CALIBRATE_STOPPED "stopped; no settings are written"
 
 /* Sub-verbs: argv[0] is the sub-verb's word. The exit status. */
 int calibrate_camera(int argc, char **argv);
@@ -24,33 +27,19 @@ int calibrate_failed(const char *format, ...) __attribute__((format(printf, 1, 2
 
 /* ---- pictures (calibrate_pictures.c) ---- */
 
-/* Picture files in the order of their names. */
-struct calibrate_list {
-    char **paths;
-    size_t count;
-};
+/* sl_picture_files_find() in one folder. 0; SL_EXIT_MISUSE after a sentence if
+ * there is none; SL_EXIT_FAILED after another. */
+int calibrate_list_find(struct sl_picture_files *list, const char *option, const char *where);
 
-/* The .jpg, .jpeg, .pgm and .ppm of a folder, one picture, or a glob's matches.
- * 0; SL_EXIT_MISUSE after a sentence if there is none; SL_EXIT_FAILED. */
-int calibrate_list_find(struct calibrate_list *list, const char *option, const char *where);
-void calibrate_list_free(struct calibrate_list *list);
-
-/* Reads pictures one at a time; the pixels stay valid until the next. */
-struct calibrate_reader;
-struct calibrate_reader *calibrate_reader_create(void); /* NULL: no memory */
-void calibrate_reader_destroy(struct calibrate_reader *reader);
-int calibrate_read_luma(struct calibrate_reader *reader, const char *path, struct sl_luma *luma,
-                        struct sl_error *err);
-int calibrate_read_colour(struct calibrate_reader *reader, const char *path,
+/* A picture as the reader has it, until it reads the next. 0, or a negative
+ * errno with a sentence that names the file. */
+int calibrate_read_luma(struct sl_picture_file_reader *reader, const char *path,
+                        struct sl_luma *luma, struct sl_error *err);
+int calibrate_read_colour(struct sl_picture_file_reader *reader, const char *path,
                           struct sl_canvas *canvas, struct sl_error *err);
 /* The luma of a frame of any format, MJPEG included. */
-int calibrate_frame_luma(struct calibrate_reader *reader, const struct sl_frame_info *info,
-                         const void *pixels, struct sl_luma *luma, struct sl_error *err);
-
-/* Writes a canvas as DIR/NAME.jpg, where NAME is `path` without folder and
- * ending. */
-int calibrate_write_overlay(const char *dir, const char *path, const struct sl_canvas *canvas,
-                            struct sl_error *err);
+int calibrate_frame_luma(struct sl_picture_file_reader *reader, const struct sl_frame_info *info,
+                         const void *data, struct sl_luma *luma, struct sl_error *err);
 
 /* A line that tells how far work has come, if standard error is a terminal. */
 void calibrate_progress(const char *what, size_t done, size_t count);
@@ -65,7 +54,7 @@ struct calibrate_output {
 };
 
 /* Checks that `path` can become or is a settings file, before any work.
- * 0; -EINVAL (it exists and is none), -ENOENT and the like (its folder). */
+ * 0; -EINVAL (it exists and is none); as sl_outfile_check(). */
 int calibrate_output_check(const char *path, struct sl_error *err);
 
 /* Writes the keys into `path`: what else is there stays, to the byte; a new

@@ -4,12 +4,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "app/calibrate/board_svg.h"
 #include "app/config/convert.h"
 #include "calibrate.h"
 #include "rt/cli.h"
+#include "rt/outfile.h"
 #include "rt/records.h"
 
 #define RADIANS (3.14159265358979323846 / 180.0)
@@ -159,15 +159,16 @@ static int print_board(const struct calibrate_options *o)
                              board.columns, board.rows, sl_board_square_max_mm(&board));
     if (strcmp(o->output, "-") != 0 && is_other_file(o->output))
         return calibrate_failed("%s exists and is no SVG; give another name", o->output);
-    FILE *to = strcmp(o->output, "-") == 0 ? stdout : fopen(o->output, "w");
-    if (to == NULL)
-        return calibrate_failed("cannot write %s: %s", o->output, strerror(errno));
-    int rc = sl_board_svg(&board, to, &err);
-    bool closed = to == stdout ? fflush(to) == 0 : fclose(to) == 0;
-    if (rc != 0 || !closed)
-        return calibrate_failed("cannot write %s: %s", o->output,
-                                rc != 0 ? err.text : strerror(errno));
-    if (to != stdout)
+    struct sl_outfile *file;
+    if (sl_outfile_open(&file, o->output, &err) != 0)
+        return calibrate_failed("%s", err.text);
+    if (sl_board_svg(&board, sl_outfile_stream(file), &err) != 0) {
+        sl_outfile_abandon(file);
+        return calibrate_failed("cannot write %s: %s", o->output, err.text);
+    }
+    if (sl_outfile_finish(file, &err) != 0)
+        return calibrate_failed("%s", err.text);
+    if (strcmp(o->output, "-") != 0)
         printf("%s: %dx%d inner corners, squares of %g mm; print it at 100 %% on A4, lying, and "
                "measure it\n",
                o->output, board.columns, board.rows, board.square_m * 1e3);
@@ -199,6 +200,9 @@ static int check(const struct calibrate_options *o)
         return o->output != NULL
                    ? 0
                    : sl_cli_misuse(VERB " camera", "--print-board needs --output board.svg");
+    if (o->output != NULL && strcmp(o->output, "-") == 0)
+        return sl_cli_misuse(VERB " camera", "settings are written into a file: give --output its "
+                                             "name, or take --json for standard output");
     const int lenses = (o->chessboard != NULL) + (o->intrinsics != NULL) + o->fov_given;
     const bool drives = o->drive != NULL || o->bus != NULL;
     if (lenses > 1)
@@ -277,6 +281,8 @@ static int calibrate(struct calibrate_options *o, struct calibrate_output *outpu
         status = calibrate_lens(o, output, json);
     if (status == 0 && (o->drive != NULL || o->bus != NULL))
         status = calibrate_drive(o, output, json);
+    if (status == 0 && sl_cli_stop_wanted()) /* while it drew */
+        return calibrate_failed(CALIBRATE_STOPPED);
     if (status == 0 && json != NULL)
         camera_json(&output->camera, output->pose, json);
     if (status == 0 && o->output != NULL) {
@@ -441,8 +447,8 @@ int calibrate_camera(int argc, char **argv)
         return print_board(&o);
     if (o.output != NULL && calibrate_output_check(o.output, &err) != 0)
         return calibrate_failed("%s", err.text);
-    if (o.overlay != NULL && mkdir(o.overlay, 0777) != 0 && errno != EEXIST)
-        return calibrate_failed("cannot make the folder %s: %s", o.overlay, strerror(errno));
+    if (o.overlay != NULL && sl_outfile_folder(o.overlay, &err) != 0)
+        return calibrate_failed("%s", err.text);
     cJSON *json = o.json ? cJSON_CreateObject() : NULL;
     status = calibrate(&o, &output, json);
     if (json != NULL && status == 0) {

@@ -20,8 +20,9 @@
 #define GRIDS_ACROSS 2 /* squares across a lane narrower than 1 m */
 
 struct drive_work {
-    struct calibrate_list list;
-    struct calibrate_reader *reader;
+    struct sl_picture_files list;
+    struct sl_picture_file_reader *reader;
+    struct sl_jpeg_encoder *encoder;
     struct sl_drive_frame *frames;
     const char **names; /* of the frames; a bus has none */
     double *scratch;
@@ -249,7 +250,7 @@ static int draw(struct drive_work *w, const struct calibrate_options *o,
     double grid = o->lane_width_m >= 1 ? 1 : o->lane_width_m / GRIDS_ACROSS;
     const size_t every = o->drive != NULL ? (w->count + OVERLAYS_MAX - 1) / OVERLAYS_MAX : 1;
     const size_t count = o->drive != NULL ? w->count : w->kept_count;
-    for (size_t i = 0; i < count; i += every) {
+    for (size_t i = 0; i < count && !sl_cli_stop_wanted(); i += every) {
         struct sl_canvas canvas;
         struct sl_error err = {0};
         char name[32];
@@ -267,7 +268,7 @@ static int draw(struct drive_work *w, const struct calibrate_options *o,
         }
         if (rc == 0) {
             sl_draw_drive(&canvas, camera, o->lane_width_m, grid, frame, points_roll_rad);
-            rc = calibrate_write_overlay(o->overlay, path, &canvas, &err);
+            rc = sl_picture_file_draw(w->encoder, &canvas, o->overlay, path, &err);
         }
         if (rc != 0)
             return calibrate_failed("%s", err.text);
@@ -310,26 +311,31 @@ int calibrate_drive(const struct calibrate_options *options, struct calibrate_ou
     struct drive_work w = {0};
     int status = 0;
     sl_cli_catch_stop();
-    w.reader = calibrate_reader_create();
+    w.reader = sl_picture_file_reader_create();
+    w.encoder = sl_jpeg_encoder_create();
     /* Pages that no frame comes to are never touched. */
     w.frames = calloc(FRAMES_MAX, sizeof *w.frames);
     w.names = calloc(FRAMES_MAX, sizeof *w.names);
     w.scratch = calloc((size_t)2 * FRAMES_MAX, sizeof *w.scratch);
-    if (w.reader == NULL || w.frames == NULL || w.names == NULL || w.scratch == NULL)
+    if (w.reader == NULL || w.encoder == NULL || w.frames == NULL || w.names == NULL ||
+        w.scratch == NULL)
         status = calibrate_failed("no memory");
     if (status == 0)
         status = options->drive != NULL ? from_pictures(&w, options, output)
                                         : from_bus(&w, options, output);
+    if (status == 0 && sl_cli_stop_wanted()) /* not enough was seen: the user said so */
+        status = calibrate_failed(CALIBRATE_STOPPED);
     if (status == 0 && w.count == 0)
         status = calibrate_failed("no picture could be used");
     if (status == 0)
         status = solve(&w, options, output, json);
     for (size_t i = 0; i < w.kept_count; i++)
         free(w.kept[i].bgr);
-    calibrate_reader_destroy(w.reader);
+    sl_picture_file_reader_destroy(w.reader);
+    sl_jpeg_encoder_destroy(w.encoder);
     free(w.frames);
     free(w.names);
     free(w.scratch);
-    calibrate_list_free(&w.list);
+    sl_picture_files_free(&w.list);
     return status;
 }

@@ -19,8 +19,9 @@ struct shot {
 };
 
 struct board_work {
-    struct calibrate_list list;
-    struct calibrate_reader *reader;
+    struct sl_picture_files list;
+    struct sl_picture_file_reader *reader;
+    struct sl_jpeg_encoder *encoder;
     struct shot *shots;
     struct sl_chessboard_view *views;
     float (*points)[2]; /* of all views: found, then fitted */
@@ -31,7 +32,7 @@ struct board_work {
 static int find_boards(struct board_work *w, const struct calibrate_options *o)
 {
     const size_t corners = (size_t)o->board.columns * (size_t)o->board.rows;
-    for (size_t i = 0; i < w->list.count; i++) {
+    for (size_t i = 0; i < w->list.count && !sl_cli_stop_wanted(); i++) {
         struct shot *shot = &w->shots[i];
         struct sl_luma luma;
         struct sl_error err = {0};
@@ -154,7 +155,7 @@ static void lens_json(const struct board_work *w, const struct sl_lens *l, cJSON
 
 static int draw(const struct board_work *w, const struct calibrate_options *o)
 {
-    for (size_t i = 0; i < w->list.count; i++) {
+    for (size_t i = 0; i < w->list.count && !sl_cli_stop_wanted(); i++) {
         struct sl_canvas canvas;
         struct sl_error err = {0};
         if (w->shots[i].view == NULL)
@@ -162,7 +163,7 @@ static int draw(const struct board_work *w, const struct calibrate_options *o)
         int rc = calibrate_read_colour(w->reader, w->shots[i].path, &canvas, &err);
         if (rc == 0) {
             sl_draw_view(&canvas, &o->board, w->shots[i].view);
-            rc = calibrate_write_overlay(o->overlay, w->shots[i].path, &canvas, &err);
+            rc = sl_picture_file_draw(w->encoder, &canvas, o->overlay, w->shots[i].path, &err);
         }
         if (rc != 0)
             return calibrate_failed("%s", err.text);
@@ -212,21 +213,27 @@ int calibrate_lens(const struct calibrate_options *options, struct calibrate_out
     }
     int status = calibrate_list_find(&w.list, "--images", options->images);
     if (status == 0) {
-        w.reader = calibrate_reader_create();
+        w.reader = sl_picture_file_reader_create();
+        w.encoder = sl_jpeg_encoder_create();
         w.shots = calloc(w.list.count, sizeof *w.shots);
         w.views = calloc(w.list.count, sizeof *w.views);
         w.points = calloc(w.list.count * 2 * corners, sizeof *w.points);
-        if (w.reader == NULL || w.shots == NULL || w.views == NULL || w.points == NULL)
+        if (w.reader == NULL || w.encoder == NULL || w.shots == NULL || w.views == NULL ||
+            w.points == NULL)
             status = calibrate_failed("no memory for %zu pictures", w.list.count);
     }
+    sl_cli_catch_stop();
     if (status == 0)
         status = find_boards(&w, options);
+    if (status == 0 && sl_cli_stop_wanted())
+        status = calibrate_failed(CALIBRATE_STOPPED);
     if (status == 0)
         status = solve(&w, options, output, json);
-    calibrate_reader_destroy(w.reader);
+    sl_picture_file_reader_destroy(w.reader);
+    sl_jpeg_encoder_destroy(w.encoder);
     free(w.shots);
     free(w.views);
     free(w.points);
-    calibrate_list_free(&w.list);
+    sl_picture_files_free(&w.list);
     return status;
 }

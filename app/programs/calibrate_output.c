@@ -13,6 +13,7 @@
 #include "app/calibrate/settings_edit.h"
 #include "app/config/settings.h"
 #include "calibrate.h"
+#include "rt/outfile.h"
 
 #define FILE_BYTES_MAX (1u << 20)
 #define LENS_MARK      "; lens: "
@@ -32,21 +33,18 @@ static int check_settings(const char *path, struct sl_error *err)
 int calibrate_output_check(const char *path, struct sl_error *err)
 {
     struct stat st;
+    int rc = sl_outfile_check(path, err);
+    if (rc != 0)
+        return rc;
     if (stat(path, &st) == 0) {
         if (!S_ISREG(st.st_mode))
-            return sl_error_set(err, -EINVAL, "--output %s is not a file", path);
-        int rc = check_settings(path, err);
+            return sl_error_set(err, -EINVAL, "--output %s is not a file; give the name of one",
+                                path);
+        rc = check_settings(path, err);
         if (rc != 0)
             sl_error_prefix(err, "--output will not overwrite what is no settings file");
         return rc;
     }
-    char folder[PATH_MAX];
-    if (snprintf(folder, sizeof folder, "%s", path) >= (int)sizeof folder)
-        return sl_error_set(err, -ENAMETOOLONG, "--output's path is too long");
-    const char *in = dirname(folder);
-    if (access(in, W_OK | X_OK) != 0)
-        return sl_error_set(err, -errno, "--output %s cannot be written: %s: %s", path, in,
-                            strerror(errno));
     return 0;
 }
 
@@ -147,7 +145,8 @@ static int replace(const char *path, const char *text, size_t size, mode_t mode,
     }
     int rc = 0;
     if (!good)
-        rc = sl_error_set(err, -code, "cannot write %s: %s", path, strerror(code));
+        rc = sl_error_set(err, -code, "cannot write %s: %s%s", path, strerror(code),
+                          sl_outfile_way_out(code));
     if (rc == 0)
         rc = check_settings(beside, err);
     if (rc == 0 && rename(beside, path) != 0)

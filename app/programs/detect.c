@@ -3,27 +3,25 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "app/config/settings.h"
+#include "app/config/options.h"
 #include "detect_offline.h"
 #include "detect_server.h"
 #include "rt/cli.h"
 #include "rt/log.h"
 
-#define VERB            "detect"
-#define SYSTEM_SETTINGS "/etc/skylane/skylane.ini"
-#define LIST_MAX        64
-#define DEFAULT_HOST    "127.0.0.1"
+#define VERB         "detect"
+#define DEFAULT_HOST "127.0.0.1"
 
 static void help(FILE *to)
 {
     fprintf(to,
-            "skylane detect - find the lane: as a server, or in pictures\n"
+            "skylane detect - find the lane: as a server, or in pictures and video\n"
             "\n"
             "usage: skylane detect [--shared-memory] [options]          between two buses\n"
             "       skylane detect --port PORT [--host ADDR] [options]  for clients over ZMQ\n"
-            "       skylane detect --images DIR|GLOB --calibration FILE [options]\n"
+            "       skylane detect --images WHERE --calibration FILE [options]\n"
+            "       skylane detect --video WHERE --calibration FILE [options]\n"
             "\n"
             "as a server, until Ctrl-C:\n"
             "  --shared-memory             reads frames of one bus, writes lanes to another (the\n"
@@ -33,18 +31,19 @@ static void help(FILE *to)
             "  --port PORT                 answers clients over ZMQ (%d); 0: any free port\n"
             "  --host ADDR                 where to listen (" DEFAULT_HOST "); * : everywhere\n"
             "  --config FILE               settings file; may be given several times, later ones\n"
-            "                              win (without: " SYSTEM_SETTINGS
+            "                              win (without: " SL_SETTINGS_SYSTEM_FILE
             " if it exists, else defaults)\n"
             "  -o SECTION.KEY=VALUE        one setting; may be given several times\n"
             "\n"
-            "in pictures:\n"
+            "in pictures and video:\n"
             "  --images WHERE       a folder of pictures, a folder of such folders (each is a\n"
             "                       clip), a picture, or a quoted glob; .jpg, .pgm, .ppm\n"
             "  --video WHERE        instead: a .y4m file, a folder of pictures in their order, or\n"
             "                       - for Y4M on standard input (ffmpeg -i FILE -f yuv4mpegpipe\n"
             "                       -pix_fmt yuv420p - | skylane detect --video - ...)\n"
             "  --calibration FILE   one of our settings files, or a JSON with one entry a clip\n"
-            "  --predictions FILE   writes one JSON line a picture; - is standard output\n"
+            "  --predictions FILE   writes one JSON line a picture; - is standard output. It is\n"
+            "                       FILE.part until it is whole\n"
             "  --overlay DIR        writes pictures with the lane drawn, in a folder a clip\n"
             "  --track              uses the pictures before, within a clip\n"
             "\n"
@@ -76,10 +75,7 @@ static void help(FILE *to)
 
 struct options {
     struct sl_detect_offline offline;
-    const char *configs[LIST_MAX];
-    int config_count;
-    const char *overrides[LIST_MAX];
-    int override_count;
+    struct sl_settings_options settings;
     bool shared_memory, json;
     const char *image_bus, *detection_bus;
     const char *method, *gpu, *host;
@@ -110,16 +106,18 @@ static int check_offline(const struct options *o)
                                    {o->detection_bus != NULL, "--detection-shm-name"},
                                    {o->port >= 0, "--port"},
                                    {o->host != NULL, "--host"},
-                                   {o->config_count > 0, "--config"},
-                                   {o->override_count > 0, "-o"}};
+                                   {o->settings.file_count > 0, "--config"},
+                                   {o->settings.assignment_count > 0, "-o"}};
     const char *wrong = first_given(server, sizeof server / sizeof server[0]);
     if (wrong != NULL)
         return sl_cli_misuse(VERB,
-                             "%s is for the server, --images for pictures: leave out one; pictures "
+                             "%s is for the server, %s for pictures: leave out one; pictures "
                              "take their camera from --calibration",
-                             wrong);
+                             wrong, o->offline.images != NULL ? "--images" : "--video");
     if (o->offline.calibration == NULL)
-        return sl_cli_misuse(VERB, "--calibration is missing");
+        return sl_cli_misuse(VERB,
+                             "--calibration is missing: a settings file with the camera's numbers, "
+                             "as \"skylane calibrate camera\" writes it, or a JSON by clips");
     return 0;
 }
 
@@ -131,7 +129,8 @@ static int check_server(const struct options *o)
                                     {o->offline.track, "--track"}};
     const char *wrong = first_given(offline, sizeof offline / sizeof offline[0]);
     if (wrong != NULL)
-        return sl_cli_misuse(VERB, "%s is for pictures, but --images is missing", wrong);
+        return sl_cli_misuse(VERB, "%s is for pictures, but --images is missing, or --video",
+                             wrong);
     const struct given buses[] = {{o->shared_memory, "--shared-memory"},
                                   {o->image_bus != NULL, "--image-shm-name"},
                                   {o->detection_bus != NULL, "--detection-shm-name"}};
@@ -163,31 +162,17 @@ static int check(const struct options *o)
 
 /* ---- the server ---- */
 
-static int set_bus(struct sl_settings *settings, const char *key, const char *name,
-                   struct sl_error *err)
-{
-    char assignment[SL_SETTINGS_TEXT_MAX + 64];
-    if (name == NULL)
-        return 0;
-    snprintf(assignment, sizeof assignment, "%s=%s", key, name);
-    return sl_settings_set(settings, assignment, err);
-}
-
 static int read_settings(struct sl_settings *settings, const struct options *o,
                          struct sl_error *err)
 {
-    sl_settings_defaults(settings);
-    int rc = 0;
-    if (o->config_count == 0 && access(SYSTEM_SETTINGS, R_OK) == 0)
-        rc = sl_settings_read(settings, SYSTEM_SETTINGS, err);
-    for (int i = 0; rc == 0 && i < o->config_count; i++)
-        rc = sl_settings_read(settings, o->configs[i], err);
-    for (int i = 0; rc == 0 && i < o->override_count; i++)
-        rc = sl_settings_set(settings, o->overrides[i], err);
+    int rc = sl_settings_options_read(&o->settings, settings, err);
     if (rc == 0)
-        rc = set_bus(settings, "bus.camera", o->image_bus, err);
-    if (rc == 0)
-        rc = set_bus(settings, "bus.detection", o->detection_bus, err);
+        rc = sl_settings_options_apply(&o->settings, settings, err);
+    if (rc == 0 && o->image_bus != NULL)
+        rc = sl_settings_set_value(settings, "bus.camera", o->image_bus, strlen(o->image_bus), err);
+    if (rc == 0 && o->detection_bus != NULL)
+        rc = sl_settings_set_value(settings, "bus.detection", o->detection_bus,
+                                   strlen(o->detection_bus), err);
     if (rc == 0)
         rc = sl_settings_check(settings, err);
     return rc;
@@ -238,14 +223,6 @@ enum {
     OPT_GPU
 };
 
-static int add_to_list(const char **list, int *count, const char *what)
-{
-    if (*count == LIST_MAX)
-        return sl_cli_misuse(VERB, "more than %d times %s; put them into a file", LIST_MAX, what);
-    list[(*count)++] = optarg;
-    return 0;
-}
-
 /* Options that take a picture or a file. False: not one of them. */
 static bool take_offline_option(int option, struct sl_detect_offline *offline)
 {
@@ -277,6 +254,7 @@ static bool take_offline_option(int option, struct sl_detect_offline *offline)
 static int take_option(int option, struct options *o)
 {
     struct sl_error err = {0};
+    int rc = 0;
     switch (option) {
     case OPT_JSON:
         o->json = o->offline.json = true;
@@ -291,9 +269,8 @@ static int take_option(int option, struct options *o)
         o->detection_bus = optarg;
         return 0;
     case OPT_PORT:
-        if (sl_cli_integer(optarg, "--port", 0, 65535, &o->port, &err) != 0)
-            return sl_cli_misuse(VERB, "%s", err.text);
-        return 0;
+        rc = sl_cli_integer(optarg, "--port", 0, 65535, &o->port, &err);
+        break;
     case OPT_HOST:
         o->host = optarg;
         return 0;
@@ -304,10 +281,12 @@ static int take_option(int option, struct options *o)
         o->gpu = optarg;
         return 0;
     case OPT_CONFIG:
-        return add_to_list(o->configs, &o->config_count, "--config");
+        rc = sl_settings_options_add_file(&o->settings, optarg, &err);
+        break;
     default: /* 'o' */
-        return add_to_list(o->overrides, &o->override_count, "-o");
+        rc = sl_settings_options_add(&o->settings, optarg, &err);
     }
+    return rc != 0 ? sl_cli_misuse(VERB, "%s", err.text) : 0;
 }
 
 int main(int argc, char **argv)

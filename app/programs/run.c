@@ -10,19 +10,18 @@
 
 #include <cjson/cJSON.h>
 
-#include "app/config/settings.h"
+#include "app/config/options.h"
 #include "app/control/tracking_score.h"
 #include "app/drive/drive.h"
 #include "rt/bus.h"
 #include "rt/cli.h"
 #include "rt/clock.h"
 #include "rt/memory.h"
+#include "rt/outfile.h"
 
-#define VERB            "run"
-#define POLL_NS         (20 * SL_NS_PER_MS)
-#define LINE_NS         (250 * SL_NS_PER_MS)
-#define SYSTEM_SETTINGS "/etc/skylane/skylane.ini"
-#define OVERRIDES_MAX   64
+#define VERB    "run"
+#define POLL_NS (20 * SL_NS_PER_MS)
+#define LINE_NS (250 * SL_NS_PER_MS)
 
 static const char HELP[] =
     "skylane run - drive: camera, lane detection, control, actuator\n"
@@ -30,7 +29,7 @@ static const char HELP[] =
     "usage: skylane run [options]\n"
     "\n"
     "  --config FILE           settings file; may be given several times, later ones win\n"
-    "                          (without: " SYSTEM_SETTINGS " if it exists, else defaults)\n"
+    "                          (without: " SL_SETTINGS_SYSTEM_FILE " if it exists, else defaults)\n"
     "  -o SECTION.KEY=VALUE    one setting; may be given several times\n"
     "  --camera DRIVER[:SOURCE] short for -o camera.driver= and -o camera.source=\n"
     "  --detector builtin|bus  detect here, or let another process do it\n"
@@ -48,10 +47,7 @@ static const char HELP[] =
     "exit status: 0, 1 (failed, or ended in a safe stop), 2 (misuse)\n";
 
 struct options {
-    const char *configs[OVERRIDES_MAX];
-    int config_count;
-    const char *overrides[OVERRIDES_MAX];
-    int override_count;
+    struct sl_settings_options settings;
     const char *camera;
     const char *detector;
     const char *json;
@@ -62,34 +58,23 @@ struct options {
 
 /* ---- settings ---- */
 
-static int set_pair(struct sl_settings *settings, const char *key, const char *value, size_t length,
-                    struct sl_error *err)
-{
-    char assignment[SL_SETTINGS_TEXT_MAX + 64];
-    snprintf(assignment, sizeof assignment, "%s=%.*s", key, (int)length, value);
-    return sl_settings_set(settings, assignment, err);
-}
-
 static int read_settings(struct sl_settings *settings, const struct options *o,
                          struct sl_error *err)
 {
-    sl_settings_defaults(settings);
-    int rc = 0;
-    if (o->config_count == 0 && access(SYSTEM_SETTINGS, R_OK) == 0)
-        rc = sl_settings_read(settings, SYSTEM_SETTINGS, err);
-    for (int i = 0; rc == 0 && i < o->config_count; i++)
-        rc = sl_settings_read(settings, o->configs[i], err);
+    int rc = sl_settings_options_read(&o->settings, settings, err);
     if (rc == 0 && o->camera != NULL) {
         const char *colon = strchr(o->camera, ':');
         size_t length = colon == NULL ? strlen(o->camera) : (size_t)(colon - o->camera);
-        rc = set_pair(settings, "camera.driver", o->camera, length, err);
+        rc = sl_settings_set_value(settings, "camera.driver", o->camera, length, err);
         if (rc == 0 && colon != NULL)
-            rc = set_pair(settings, "camera.source", colon + 1, strlen(colon + 1), err);
+            rc =
+                sl_settings_set_value(settings, "camera.source", colon + 1, strlen(colon + 1), err);
     }
     if (rc == 0 && o->detector != NULL)
-        rc = set_pair(settings, "detect.detector", o->detector, strlen(o->detector), err);
-    for (int i = 0; rc == 0 && i < o->override_count; i++)
-        rc = sl_settings_set(settings, o->overrides[i], err);
+        rc = sl_settings_set_value(settings, "detect.detector", o->detector, strlen(o->detector),
+                                   err);
+    if (rc == 0)
+        rc = sl_settings_options_apply(&o->settings, settings, err);
     if (rc == 0)
         rc = sl_settings_check(settings, err);
     return rc;
@@ -173,18 +158,19 @@ static cJSON *make_report(struct sl_drive *drive, const struct sl_state *state,
 
 static int write_report(cJSON *report, const char *path)
 {
+    struct sl_error err = {0};
+    struct sl_outfile *file;
     char *text = cJSON_Print(report);
-    FILE *to = strcmp(path, "-") == 0 ? stdout : fopen(path, "w");
-    bool good = text != NULL && to != NULL && fprintf(to, "%s\n", text) > 0;
-    if (to != NULL && to != stdout)
-        good = fclose(to) == 0 && good;
-    else if (to != NULL)
-        good = fflush(to) == 0 && good;
+    int rc = text != NULL ? sl_outfile_open(&file, path, &err)
+                          : sl_error_set(&err, -ENOMEM, "no memory for the report");
+    if (rc == 0) {
+        fprintf(sl_outfile_stream(file), "%s\n", text);
+        rc = sl_outfile_finish(file, &err);
+    }
     free(text);
-    if (good)
-        return 0;
-    fprintf(stderr, "skylane " VERB ": cannot write the report to %s: %s\n", path, strerror(errno));
-    return -EIO;
+    if (rc != 0)
+        fprintf(stderr, "skylane " VERB ": report: %s\n", err.text);
+    return rc;
 }
 
 /* ---- running ---- */
@@ -258,7 +244,9 @@ static int run(const struct options *o)
         .writers = SL_BUS_WRITERS_ANY /* it only keeps score */};
 
     int status = SL_EXIT_FAILED;
-    int rc = read_settings(&settings, o, &err);
+    int rc = o->json != NULL ? sl_outfile_check(o->json, &err) : 0;
+    if (rc == 0)
+        rc = read_settings(&settings, o, &err);
     if (rc == 0)
         rc = sl_log_open(&log, stderr, o->quiet ? SL_LOG_WARNING : SL_LOG_INFO, &err);
     const struct sl_drive_options drive_options = {.lockstep = o->lockstep, .log = log};
@@ -318,16 +306,13 @@ int main(int argc, char **argv)
     int answer;
     opterr = 0;
     while ((answer = getopt_long(argc, argv, ":o:hV", OPTIONS, NULL)) != -1) {
+        int rc = 0;
         switch (answer) {
         case 'o':
-            if (o.override_count == OVERRIDES_MAX)
-                return sl_cli_misuse(VERB, "more than %d -o; put them into a file", OVERRIDES_MAX);
-            o.overrides[o.override_count++] = optarg;
+            rc = sl_settings_options_add(&o.settings, optarg, &err);
             break;
         case OPT_CONFIG:
-            if (o.config_count == OVERRIDES_MAX)
-                return sl_cli_misuse(VERB, "more than %d settings files", OVERRIDES_MAX);
-            o.configs[o.config_count++] = optarg;
+            rc = sl_settings_options_add_file(&o.settings, optarg, &err);
             break;
         case OPT_CAMERA:
             o.camera = optarg;
@@ -336,8 +321,7 @@ int main(int argc, char **argv)
             o.detector = optarg;
             break;
         case OPT_SECONDS:
-            if (sl_cli_number(optarg, "--seconds", 0.1, 1e9, &o.seconds, &err) != 0)
-                return sl_cli_misuse(VERB, "%s", err.text);
+            rc = sl_cli_number(optarg, "--seconds", 0.1, 1e9, &o.seconds, &err);
             break;
         case OPT_JSON:
             o.json = optarg;
@@ -357,6 +341,8 @@ int main(int argc, char **argv)
         default:
             return sl_cli_bad_option(VERB, answer, argv, OPTIONS);
         }
+        if (rc != 0)
+            return sl_cli_misuse(VERB, "%s", err.text);
     }
     if (optind < argc)
         return sl_cli_bad_operand(VERB, argv[optind]);

@@ -15,7 +15,7 @@ static const struct {
 } VERBS[] = {
     {"run", "drive: camera, lane detection, control, actuator"},
     {"sim", "the simulator: road, vehicle and camera"},
-    {"detect", "find the lane: as a server, or in pictures"},
+    {"detect", "find the lane: as a server, or in pictures and video"},
     {"action", "ask a running vehicle to arm, pause, resume, stop, respawn"},
     {"bus", "look at buses, read from them, clean up, measure"},
     {"calibrate", "find the camera's lens and place from pictures"},

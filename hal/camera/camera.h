@@ -17,8 +17,10 @@
 /* The texts are copied while opening. */
 struct sl_camera_config {
     const char *driver; /* "bus", "file", "pattern" */
-    const char *source; /* file: folder, glob or picture; bus: its name; pattern: ignored */
-    uint32_t width_px;  /* pattern: asked; file, bus: 0 or the size that must be */
+    /* file: a folder, a glob, a picture, a .y4m video, or "-" for Y4M on standard
+     * input; bus: its name; pattern: ignored */
+    const char *source;
+    uint32_t width_px; /* pattern: asked; file, bus: 0 or the size that must be */
     uint32_t height_px;
     uint32_t fourcc;      /* pattern: asked; file: GRAY8, NV12, YUYV or BGR24; bus: ignored, what
                            * comes is delivered; 0: the driver's own (file, pattern: NV12) */

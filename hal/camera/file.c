@@ -157,6 +157,13 @@ static int list_glob(struct file_camera *f, const char *pattern, struct sl_error
     return failed;
 }
 
+/* Would open as its first picture, and the rest would be missed in silence. */
+static bool is_motion_jpeg(const char *source)
+{
+    const char *dot = strrchr(source, '.');
+    return dot != NULL && (strcasecmp(dot, ".mjpeg") == 0 || strcasecmp(dot, ".mjpg") == 0);
+}
+
 static int list_source(struct file_camera *f, const char *source, struct sl_error *err)
 {
     struct stat st;
@@ -289,6 +296,9 @@ static int file_open(void *state, const struct sl_camera_config *config,
     if (config->source == NULL || config->source[0] == '\0')
         return sl_error_set(err, -EINVAL,
                             "the file camera needs a folder, a pattern, a picture or a .y4m video");
+    if (is_motion_jpeg(config->source))
+        return sl_error_set(err, -EPROTO, "%s: Motion JPEG is not read, of video only .y4m is",
+                            config->source);
     const int failed =
         is_video(config->source) ? open_video(f, config, err) : open_pictures(f, config, err);
     if (failed)

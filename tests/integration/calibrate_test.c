@@ -216,8 +216,10 @@ static void output_refused(void **state)
     assert_string_equal(text, letter);
     free(text);
     run(1, CAMERA "--drive drive --lane-width 3.5" LENS " --output no/such/cam.ini",
-        "cannot be written");
-    run(1, CAMERA "--drive drive --lane-width 3.5" LENS " --output drive", "is not a file");
+        "cannot write no/such/cam.ini: No such file or directory; the folder");
+    run(1, CAMERA "--drive drive --lane-width 3.5" LENS " --output drive", "Is a directory");
+    run(1, CAMERA "--drive drive --lane-width 3.5" LENS " --output ''", "without a name");
+    run(2, CAMERA "--drive drive --lane-width 3.5" LENS " --output -", "into a file");
     run(1, CAMERA "--drive drive --lane-width 3.5" LENS " --overlay letter.txt/x",
         "cannot make the folder");
     run(1, CAMERA "--drive drive --lane-width 3.5" LENS " --overlay drive", "another folder");
@@ -236,6 +238,39 @@ static void refused_in_words(void **state)
     write_text("bad.jpg", "no picture");
     run(1, CAMERA "--drive bad.jpg --lane-width 3.5" LENS, "bad.jpg");
     run(1, CAMERA "--drive drive --config missing.ini", "missing.ini");
+}
+
+/* Runs the program and interrupts it once it works on its first pictures. */
+static void run_interrupted(const char *arguments)
+{
+    char command[1024];
+    snprintf(command, sizeof command,
+             "cd %s && timeout --preserve-status -s INT 2 " SL_BIN_DIR "/skylane-calibrate %s "
+             ">said 2>&1",
+             folder, arguments);
+    const int status = system(command);
+    char *said = read_text("said");
+    if (WEXITSTATUS(status) != 1 || strstr(said, "stopped; no settings are written") == NULL)
+        fail_msg("%s: status %d: %s", arguments, WEXITSTATUS(status), said);
+    free(said);
+}
+
+/* More pictures than a second suffices for; settings must not come from a few. */
+static void stopped_by_the_user(void **state)
+{
+    (void)state;
+    char from[256], to[256], name[64];
+    snprintf(from, sizeof from, "%s", path_of("drive/0000.jpg"));
+    assert_int_equal(mkdir(path_of("many"), 0777), 0);
+    for (int i = 0; i < 3000; i++) {
+        snprintf(name, sizeof name, "many/%04d.jpg", i);
+        snprintf(to, sizeof to, "%s", path_of(name));
+        assert_int_equal(link(from, to), 0);
+    }
+    run_interrupted(CAMERA "--bus camera_feed --lane-width 3.5" LENS " --output never.ini");
+    if (sl_chessboard_available())
+        run_interrupted(CAMERA "--chessboard 9x6 --images many --output never.ini");
+    assert_false(exists("never.ini"));
 }
 
 static void misuse(void **state)
@@ -385,11 +420,11 @@ static void from_chessboards(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(from_driving),     cmocka_unit_test(real_roads),
-        cmocka_unit_test(keeps_the_rest),   cmocka_unit_test(output_refused),
-        cmocka_unit_test(refused_in_words), cmocka_unit_test(misuse),
-        cmocka_unit_test(board_to_print),   cmocka_unit_test(from_a_bus),
-        cmocka_unit_test(from_chessboards),
+        cmocka_unit_test(from_driving),        cmocka_unit_test(real_roads),
+        cmocka_unit_test(keeps_the_rest),      cmocka_unit_test(output_refused),
+        cmocka_unit_test(refused_in_words),    cmocka_unit_test(misuse),
+        cmocka_unit_test(board_to_print),      cmocka_unit_test(from_a_bus),
+        cmocka_unit_test(stopped_by_the_user), cmocka_unit_test(from_chessboards),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

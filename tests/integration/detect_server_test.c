@@ -404,6 +404,96 @@ static void either_side_may_come_and_go(void **unused)
     assert_true(program_said(&server, "clients     2"));
 }
 
+/* A socket without our client around it. */
+struct raw {
+    void *context, *socket;
+};
+
+static struct raw raw_of(int type)
+{
+    struct raw raw = {.context = zmq_ctx_new()};
+    const int linger = 0, patience_ms = 5000;
+    raw.socket = zmq_socket(raw.context, type);
+    zmq_setsockopt(raw.socket, ZMQ_LINGER, &linger, sizeof linger);
+    zmq_setsockopt(raw.socket, ZMQ_RCVTIMEO, &patience_ms, sizeof patience_ms);
+    assert_int_equal(zmq_connect(raw.socket, url), 0);
+    return raw;
+}
+
+static void raw_close(struct raw *raw)
+{
+    zmq_close(raw->socket);
+    zmq_ctx_term(raw->context);
+}
+
+/* What the simulator asks, seen by a server that this test is. `host` and the
+ * option, which may be NULL, say how frames go. */
+static void must_send(const char *host, const char *option, uint32_t fourcc)
+{
+    struct raw asked = {.context = zmq_ctx_new()};
+    const int linger = 0, patience_ms = 15000;
+    char endpoint[64], at[64];
+    size_t size = sizeof endpoint;
+    uint8_t id[256], header[SL_DETECT_REQUEST_BYTES];
+    static uint8_t picture[(size_t)800 * 600 * 3];
+    struct sl_detect_request request;
+    struct sl_error err;
+    asked.socket = zmq_socket(asked.context, ZMQ_ROUTER);
+    zmq_setsockopt(asked.socket, ZMQ_LINGER, &linger, sizeof linger);
+    zmq_setsockopt(asked.socket, ZMQ_RCVTIMEO, &patience_ms, sizeof patience_ms);
+    assert_int_equal(zmq_bind(asked.socket, "tcp://127.0.0.1:*"), 0);
+    assert_int_equal(zmq_getsockopt(asked.socket, ZMQ_LAST_ENDPOINT, endpoint, &size), 0);
+    snprintf(at, sizeof at, "--detector-url=tcp://%s%s", host, strrchr(endpoint, ':'));
+    program_start(&sim, NULL, "sim", "--headless", "--track", "oval", "--rate", "30", at, option,
+                  NULL);
+    assert_true(zmq_recv(asked.socket, id, sizeof id, 0) > 0);
+    assert_int_equal(zmq_recv(asked.socket, header, sizeof header, 0), sizeof header);
+    const int bytes = zmq_recv(asked.socket, picture, sizeof picture, 0);
+    assert_true(bytes > 0 && (size_t)bytes <= sizeof picture);
+    if (sl_detect_wire_get_request(header, sizeof header, (size_t)bytes, &request, &err) != 0)
+        fail_msg("%s", err.text);
+    assert_int_equal(request.frame.fourcc, fourcc);
+    assert_true(request.frame.frame_id > 0 && request.frame.exposed_ns > 0);
+    if (fourcc == SL_FORMAT_MJPEG)
+        assert_true(picture[0] == 0xff && picture[1] == 0xd8 && bytes < 800 * 600 / 2);
+    else
+        assert_int_equal(bytes, 800 * 600 * 3 / 2);
+    program_stop(&sim);
+    raw_close(&asked);
+}
+
+static void frames_go_as_they_are_or_as_jpeg(void **unused)
+{
+    (void)unused;
+    must_send("localhost", NULL, SL_FORMAT_NV12);
+    must_send("127.0.0.1", "--detector-jpeg=50", SL_FORMAT_MJPEG);
+    /* 0.0.0.0 leads to this machine as well, but not by its name: as any other
+     * machine's address does. */
+    must_send("0.0.0.0", NULL, SL_FORMAT_MJPEG);
+    must_send("0.0.0.0", "--detector-jpeg=0", SL_FORMAT_NV12);
+}
+
+static void only_this_machine_is_local(void **unused)
+{
+    (void)unused;
+    static const char *const LOCAL[] = {"tcp://localhost:5556", "tcp://LocalHost:1",
+                                        "tcp://127.0.0.1:5556", "tcp://127.9.8.7:5556",
+                                        "tcp://[::1]:5556"};
+    static const char *const REMOTE[] = {"tcp://127.example.org:5556",
+                                         "tcp://localhost.example.org:1",
+                                         "tcp://192.0.2.1:5556",
+                                         "tcp://[2001:db8::1]:5556",
+                                         "tcp://1270.0.0.1:5556",
+                                         "tcp://localhost",
+                                         "127.0.0.1:5556",
+                                         "tcp://car:127",
+                                         ""};
+    for (size_t i = 0; i < sizeof LOCAL / sizeof LOCAL[0]; i++)
+        assert_true(sl_detect_client_is_local(LOCAL[i]));
+    for (size_t i = 0; i < sizeof REMOTE / sizeof REMOTE[0]; i++)
+        assert_false(sl_detect_client_is_local(REMOTE[i]));
+}
+
 /* A server that hangs costs a question now and then, and nothing else. */
 static void hanging_server_is_told(void **unused)
 {
@@ -514,28 +604,6 @@ static void newest_question_wins(void **unused)
     assert_int_equal(sl_detect_client_late(client), 2);
     assert_int_equal(sl_detect_client_wait(client, 0, &answer, &err), -ENOENT);
     sl_detect_client_close(client);
-}
-
-/* A socket without our client around it. */
-struct raw {
-    void *context, *socket;
-};
-
-static struct raw raw_of(int type)
-{
-    struct raw raw = {.context = zmq_ctx_new()};
-    const int linger = 0, patience_ms = 5000;
-    raw.socket = zmq_socket(raw.context, type);
-    zmq_setsockopt(raw.socket, ZMQ_LINGER, &linger, sizeof linger);
-    zmq_setsockopt(raw.socket, ZMQ_RCVTIMEO, &patience_ms, sizeof patience_ms);
-    assert_int_equal(zmq_connect(raw.socket, url), 0);
-    return raw;
-}
-
-static void raw_close(struct raw *raw)
-{
-    zmq_close(raw->socket);
-    zmq_ctx_term(raw->context);
 }
 
 static struct sl_detect_reply raw_reply(struct raw *raw)
@@ -756,14 +824,14 @@ static void python_example_finds_the_lane(void **unused)
 
 /* ---- drives ---- */
 
-static void drive(const char *first, const char *second)
+static void drive(const char *first, const char *second, const char *third)
 {
     static char text[65536];
     char report[128];
     snprintf(report, sizeof report, "%s/report.json", getenv("SKYLANE_BUS_DIR"));
     program_start(&sim, NULL, "sim", "--drive", "--lockstep", "--headless", "--track", "oval",
                   "--seconds", SL_TEXT_OF(SL_DRIVE_SECONDS), "--seed", "5", "--latency", "--json",
-                  report, first, second, NULL);
+                  report, first, second, third, NULL);
     if (program_wait(&sim, 240) != 0)
         fail_msg("the drive failed; see %s", sim.output);
     FILE *file = fopen(report, "r");
@@ -792,7 +860,7 @@ static void drives_over_shared_memory(void **unused)
 {
     (void)unused;
     start_bus_server();
-    drive("--shared-memory", NULL);
+    drive("--shared-memory", NULL, NULL);
 }
 
 static void drives_with_a_remote_detector(void **unused)
@@ -801,7 +869,15 @@ static void drives_with_a_remote_detector(void **unused)
     /* A busy machine must not make a frame look lost: that would be another drive. */
     char option[96];
     snprintf(option, sizeof option, "--detector-url=%s", url);
-    drive("--detector-timeout=20000", option);
+    drive("--detector-timeout=20000", option, NULL);
+}
+
+static void drives_by_jpegs(void **unused)
+{
+    (void)unused;
+    char option[96];
+    snprintf(option, sizeof option, "--detector-url=%s", url);
+    drive("--detector-timeout=20000", option, "--detector-jpeg=80");
 }
 
 static void misuse_is_told(void **unused)
@@ -831,6 +907,8 @@ static void misuse_is_told(void **unused)
         {"sim", "--shared-memory", "--detector-url=tcp://x:1", "leave out one", 2},
         {"sim", "--detector-timeout=5", NULL, "--detector-url, which is missing", 2},
         {"sim", "--detector-timeout=0", "--detector-url=tcp://x:1", "--detector-timeout is 0", 2},
+        {"sim", "--detector-jpeg=80", NULL, "--detector-url, which is missing", 2},
+        {"sim", "--detector-jpeg=101", "--detector-url=tcp://x:1", "within 0 and 100", 2},
         {"sim", "--detector-url=5556", NULL, "tcp://HOST:PORT", 1},
         {"sim", "--pictures=x", "--latency", "leave out --latency", 2},
         {"sim", "--image-shm-name=A B", NULL, "is not a bus name", 1},
@@ -856,6 +934,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(jpeg_frames_are_decoded, begin, end),
         cmocka_unit_test_setup_teardown(second_server_is_refused, begin, end),
         cmocka_unit_test_setup_teardown(either_side_may_come_and_go, begin_zmq, end),
+        cmocka_unit_test_setup_teardown(frames_go_as_they_are_or_as_jpeg, begin, end),
+        cmocka_unit_test(only_this_machine_is_local),
         cmocka_unit_test_setup_teardown(hanging_server_is_told, begin_zmq, end),
         cmocka_unit_test_setup_teardown(clients_do_not_disturb_each_other, begin_zmq, end),
         cmocka_unit_test_setup_teardown(least_recent_client_gives_way, begin_zmq, end),
@@ -868,6 +948,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(python_example_finds_the_lane, begin_zmq, end),
         cmocka_unit_test_setup_teardown(drives_over_shared_memory, begin, end),
         cmocka_unit_test_setup_teardown(drives_with_a_remote_detector, begin_zmq, end),
+        cmocka_unit_test_setup_teardown(drives_by_jpegs, begin_zmq, end),
         cmocka_unit_test_setup_teardown(misuse_is_told, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -388,6 +388,18 @@ static void runs_without_huge_pages_and_says_so(void **unused)
         munmap(taken[--count], 2 << 20);
 }
 
+/* As a folder of root's or of another user's is. */
+static void forbidden_bus_folder_is_told(void **unused)
+{
+    (void)unused;
+    void (*const before)(void) = getuid() == 0 ? become_nobody : NULL;
+    assert_int_equal(chmod(getenv("SKYLANE_BUS_DIR"), 0555), 0);
+    program_start(&sim, before, "sim", "--headless", "--track", "oval", NULL);
+    assert_int_equal(program_wait(&sim, 20), 1);
+    assert_true(program_said(&sim, "you may not make files; set SKYLANE_BUS_DIR to one in which"));
+    assert_int_equal(chmod(getenv("SKYLANE_BUS_DIR"), 0700), 0);
+}
+
 static void absent_bus_folder_is_told(void **unused)
 {
     (void)unused;
@@ -475,6 +487,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(stalled_readers_and_log_cost_no_deadline, begin, end),
         cmocka_unit_test_setup_teardown(runs_without_privileges_and_says_what_it_lacks, begin, end),
         cmocka_unit_test_setup_teardown(runs_without_huge_pages_and_says_so, begin, end),
+        cmocka_unit_test_setup_teardown(forbidden_bus_folder_is_told, begin, end),
         cmocka_unit_test_setup_teardown(absent_bus_folder_is_told, begin, end),
         cmocka_unit_test_setup_teardown(full_bus_folder_is_told, begin, end),
         cmocka_unit_test_setup_teardown(second_vehicle_is_refused, begin, end),

@@ -225,6 +225,88 @@ static void bad_pictures(void **state)
     free(text);
 }
 
+/* ---- outputs that fail ---- */
+
+static bool exists(const char *name)
+{
+    char path[256];
+    path_of(path, name);
+    return access(path, F_OK) == 0;
+}
+
+/* Nothing that looks whole is left, and what was there before still is. A limit
+ * on the size of files does what a full disk does. */
+static void outputs_that_take_no_more(void **state)
+{
+    (void)state;
+    static const char *const LIMIT = "trap \"\" XFSZ; ulimit -f 4; ";
+    char command[1024];
+    write_text("old.jsonl", "old\n");
+    char path[256];
+    path_of(path, "enough");
+    assert_int_equal(mkdir(path, 0700), 0);
+    for (int i = 0; i < 12; i++) { /* of some 600 bytes a line */
+        char name[64], from[256];
+        snprintf(name, sizeof name, "enough/%04d.pgm", i);
+        path_of(from, "roads/one/0000.pgm");
+        path_of(path, name);
+        assert_int_equal(link(from, path), 0);
+    }
+    snprintf(command, sizeof command,
+             "cd %s && sh -c '%s exec " SL_BIN_DIR "/skylane-detect --images enough --calibration "
+             "board.ini --predictions old.jsonl' >said 2>&1",
+             folder, LIMIT);
+    int status = system(command);
+    assert_int_equal(WEXITSTATUS(status), 1);
+    assert_said("cannot write old.jsonl: File too large");
+    char *said = read_text("said");
+    assert_ptr_equal(strchr(said, '\n'), said + strlen(said) - 1); /* one sentence */
+    free(said);
+    char *text = read_text("old.jsonl");
+    assert_string_equal(text, "old\n");
+    free(text);
+    assert_false(exists("old.jsonl.part"));
+
+    snprintf(command, sizeof command,
+             "cd %s && sh -c '%s exec " SL_BIN_DIR "/skylane-detect --images enough --calibration "
+             "board.ini --overlay cut' >said 2>&1",
+             folder, LIMIT);
+    status = system(command);
+    assert_int_equal(WEXITSTATUS(status), 1);
+    assert_said("cannot write cut/enough/0000.jpg: File too large");
+    assert_false(exists("cut/enough/0000.jpg"));
+    assert_false(exists("cut/enough/0000.jpg.part"));
+
+    assert_int_equal(run("--images roads --calibration board.ini --predictions /dev/full"), 1);
+    assert_said("cannot write /dev/full: No space left on device");
+    snprintf(command, sizeof command,
+             "cd %s && " SL_BIN_DIR "/skylane-detect --images roads --calibration board.ini "
+             "--json 2>said >/dev/full",
+             folder);
+    status = system(command);
+    assert_int_equal(WEXITSTATUS(status), 1);
+    assert_said("cannot write to standard output");
+}
+
+static void outputs_that_cannot_be(void **state)
+{
+    (void)state;
+    write_text("file", "text");
+    assert_int_equal(run("--images roads --calibration board.ini --overlay file"), 1);
+    assert_said("cannot make the folder file: a file has this name");
+    assert_int_equal(run("--images roads --calibration board.ini --predictions roads"), 1);
+    assert_said("cannot write roads: Is a directory");
+    /* Pictures must not be drawn over themselves. */
+    assert_int_equal(run("--images roads --calibration board.ini --overlay first"), 0);
+    char *before = read_text("first/one/0000.jpg");
+    assert_int_equal(run("--images first --calibration board.ini --overlay first"), 1);
+    assert_said("first/one/0000.jpg is one of the pictures; give --overlay another folder");
+    char *after = read_text("first/one/0000.jpg");
+    assert_memory_equal(before, after, 4096);
+    free(before);
+    free(after);
+}
+
 /* ---- video ---- */
 
 /* Two pictures of the clip "one", as often as asked, as a video; then `cut`
@@ -343,6 +425,21 @@ static void video_that_is_bad(void **state)
     assert_int_equal(run("--video film.mp4 --calibration board.ini"), 2);
     assert_said("film.mp4: neither a JPEG");
     assert_said("ffmpeg -i FILE");
+    /* Its first picture alone could be read, which nobody would notice. */
+    write_text("film.mjpeg", "frames");
+    assert_int_equal(run("--video film.mjpeg --calibration board.ini"), 2);
+    assert_said("film.mjpeg: Motion JPEG is not read, of video only .y4m is; other kinds");
+    /* One that never begins. */
+    char path[256], command[1024];
+    path_of(path, "pipe");
+    assert_int_equal(mkfifo(path, 0600), 0);
+    snprintf(command, sizeof command,
+             "cd %s && timeout --preserve-status -s INT 2 " SL_BIN_DIR "/skylane-detect --video - "
+             "--calibration board.ini <>pipe >said 2>&1",
+             folder);
+    const int status = system(command);
+    assert_int_equal(WEXITSTATUS(status), 1);
+    assert_said("stopped before the video began");
     /* A clip that the calibration does not know. */
     assert_int_equal(run("--video torn.y4m --calibration clips.json"), 2);
     assert_said("no clip named \"torn\"");
@@ -470,13 +567,40 @@ static void a_bar_tells_what_is_left(void **state)
     }
     assert_int_equal(run_in_terminal("timeout --preserve-status -s INT 2",
                                      "--images many --calibration board.ini "
-                                     "--overlay drawn"),
+                                     "--overlay drawn --predictions many.jsonl"),
                      1);
     assert_said("] ");
     assert_said(" of 3000 pictures, ");
     assert_said(" left");
     assert_said("stopped after ");
-    assert_said("two lines"); /* what was done is told all the same */
+    assert_said("two lines");                           /* what was done is told all the same, */
+    assert_said("pictures; their predictions are in "); /* and kept, but not as if it were all */
+    assert_true(exists("many.jsonl.part"));
+    assert_false(exists("many.jsonl"));
+    char *lines = read_text("many.jsonl.part");
+    assert_true(strlen(lines) > 0 && lines[strlen(lines) - 1] == '\n');
+    free(lines);
+}
+
+/* Files that this user may not read. Root may, and cannot see it. */
+static void what_may_not_be_read(void **state)
+{
+    (void)state;
+    char path[256];
+    if (getuid() == 0)
+        skip();
+    write_text("secret", "");
+    path_of(path, "secret");
+    assert_int_equal(chmod(path, 0), 0);
+    assert_int_equal(run("--video secret --calibration board.ini"), 2);
+    assert_said("secret: Permission denied\n"); /* and nothing of ffmpeg */
+    assert_int_equal(run("--images roads --calibration secret"), 1);
+    assert_said("cannot read the calibration secret: Permission denied");
+    path_of(path, "dark");
+    assert_int_equal(mkdir(path, 0), 0);
+    assert_int_equal(run("--images dark --calibration board.ini"), 1);
+    assert_said("cannot read the folder dark: Permission denied");
+    assert_int_equal(rmdir(path), 0);
 }
 
 static void misuse(void **state)
@@ -518,11 +642,14 @@ int main(void)
         cmocka_unit_test(clips_from_json),
         cmocka_unit_test(overlays),
         cmocka_unit_test(bad_pictures),
+        cmocka_unit_test(outputs_that_take_no_more),
+        cmocka_unit_test(outputs_that_cannot_be),
         cmocka_unit_test(video_finds_what_pictures_do),
         cmocka_unit_test(video_that_is_bad),
         cmocka_unit_test(summary_has_a_line_a_clip),
         cmocka_unit_test(long_work_shows_how_far_it_is),
         cmocka_unit_test(a_bar_tells_what_is_left),
+        cmocka_unit_test(what_may_not_be_read),
         cmocka_unit_test(misuse),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -28,11 +28,13 @@ struct sl_bridge_config {
     const struct sl_settings *settings; /* bus names; outlives the bridge */
     const char *url;                    /* tcp://HOST:PORT; outlives the bridge */
     uint64_t timeout_ns;                /* then a question is given up */
+    int jpeg_quality;                   /* 1 to 100: frames go as JPEG; 0: as they are */
     bool lockstep;
 };
 
 struct sl_bridge_status {
     uint64_t asked;    /* questions sent */
+    uint64_t bytes;    /* of their pictures */
     uint64_t answered; /* with a lane, in time */
     uint64_t given_up; /* not answered in time */
     uint64_t unasked;  /* frames while no server was connected */
@@ -43,7 +45,9 @@ struct sl_bridge_status {
 /* Durations of answered questions. Those of the server are by its clock; the
  * wire is what remains of the time between question and answer. */
 struct sl_bridge_times {
-    struct sl_histogram until_asked; /* frame published -> question sent; empty in lockstep */
+    struct sl_histogram until_asked; /* frame published -> question sent, but for making it a
+                                      * JPEG; empty in lockstep */
+    struct sl_histogram encoding;    /* making it a JPEG; empty where frames go as they are */
     struct sl_histogram wire;        /* there and back */
     struct sl_histogram server;      /* waiting for its turn, reading the picture, the rest */
     struct sl_histogram detection;

@@ -10,11 +10,13 @@
 #include <cjson/cJSON.h>
 
 #include "app/config/convert.h"
-#include "app/config/settings.h"
+#include "app/config/options.h"
+#include "net/detect_client.h"
 #include "rt/action.h"
 #include "rt/bus.h"
 #include "rt/cli.h"
 #include "rt/clock.h"
+#include "rt/outfile.h"
 #include "tools/sim/program/bridge.h"
 #include "tools/sim/program/child.h"
 #include "tools/sim/program/console.h"
@@ -22,12 +24,12 @@
 #include "tools/sim/program/pictures.h"
 #include "tools/sim/program/stages.h"
 
-#define VERB     "sim"
-#define LINE_NS  (200 * SL_NS_PER_MS)
-#define LIST_MAX 64
-#define OWN_MAX  8 /* settings that options of this program stand for */
+#define VERB    "sim"
+#define LINE_NS (200 * SL_NS_PER_MS)
+#define OWN_MAX 4 /* settings that options of this program stand for */
 
-#define DETECTOR_TIMEOUT_MS 200
+#define DETECTOR_TIMEOUT_MS   200
+#define DETECTOR_JPEG_QUALITY 80 /* where frames leave the machine */
 
 static const char HELP[] =
     "skylane sim - road, vehicle and camera, closed loop\n"
@@ -59,6 +61,8 @@ static const char HELP[] =
     "  --detection-shm-name NAME  bus of the lanes (bus.detection: " SL_BUS_DETECTION ")\n"
     "  --detector-url URL   another machine detects, over ZMQ: skylane detect --port 5556;\n"
     "                       tcp://HOST:PORT\n"
+    "  --detector-jpeg QUALITY  how frames go there: 1 to 100 as JPEG, 0 as they are (80; 0 on\n"
+    "                       this machine: localhost, 127.x.x.x, [::1])\n"
     "  --detector-timeout MS  give up a frame not answered by then (200)\n"
     "  --latency            tell where the time went, stage by stage, at the end\n"
     "  --pictures DIR       instead of driving: pictures along the lane as JPEG, and quit\n"
@@ -78,12 +82,11 @@ static const char HELP[] =
 
 struct options {
     const char *track, *json, *format, *pictures;
-    const char *configs[LIST_MAX];
-    int config_count;
-    const char *overrides[LIST_MAX + OWN_MAX];
-    int override_count;
+    struct sl_settings_options settings;
+    struct sl_settings_options own; /* of these, what other options stand for */
     const char *image_bus, *detection_bus, *detector_url;
     double detector_timeout_ms; /* 0: not given */
+    int64_t detector_jpeg;      /* -1: not given */
     bool shared_memory, latency;
     int64_t seed, count, laps;
     enum sl_sim_light light;
@@ -129,11 +132,11 @@ static bool detects_elsewhere(const struct options *o)
     return o->shared_memory || o->detector_url != NULL;
 }
 
-/* Options of this program that are settings of the vehicle, too. They are
- * behind the user's own -o, and so have the last word. */
-static int add_own_overrides(struct options *o, struct sl_error *err)
+/* Options of this program that are settings of the vehicle, too. They come
+ * after the user's own -o, and so have the last word. */
+static int add_own(struct options *o, struct sl_error *err)
 {
-    static char texts[3][SL_SETTINGS_TEXT_MAX + 32];
+    static char texts[OWN_MAX - 1][SL_SETTINGS_TEXT_MAX + 32];
     const struct {
         const char *key, *value;
     } own[] = {{"bus.camera", o->image_bus},
@@ -146,10 +149,10 @@ static int add_own_overrides(struct options *o, struct sl_error *err)
         if (n < 0 || (size_t)n >= sizeof texts[i])
             return sl_error_set(err, -EINVAL, "a bus name has at most %d characters",
                                 SL_BUS_NAME_MAX);
-        o->overrides[o->override_count++] = texts[i];
+        sl_settings_options_add(&o->own, texts[i], err);
     }
     if (detects_elsewhere(o))
-        o->overrides[o->override_count++] = "detect.detector=bus";
+        sl_settings_options_add(&o->own, "detect.detector=bus", err);
     return 0;
 }
 
@@ -158,17 +161,18 @@ static int prepare(struct options *o, struct sl_settings *settings, struct sl_ho
 {
     static char own_settings[4096];
     int rc = sl_track_find(o->track, TRACK_DIRS, 2, track_path, path_size, err);
-    if (rc == 0 && o->config_count == 0) {
+    if (rc == 0 && o->settings.file_count == 0) {
         rc = default_settings_file(track_path, own_settings, sizeof own_settings, err);
-        o->configs[o->config_count++] = own_settings;
+        sl_settings_options_add_file(&o->settings, own_settings, err);
     }
     if (rc == 0)
-        rc = add_own_overrides(o, err);
-    sl_settings_defaults(settings);
-    for (int i = 0; rc == 0 && i < o->config_count; i++)
-        rc = sl_settings_read(settings, o->configs[i], err);
-    for (int i = 0; rc == 0 && i < o->override_count; i++)
-        rc = sl_settings_set(settings, o->overrides[i], err);
+        rc = add_own(o, err);
+    if (rc == 0)
+        rc = sl_settings_options_read(&o->settings, settings, err);
+    if (rc == 0)
+        rc = sl_settings_options_apply(&o->settings, settings, err);
+    if (rc == 0)
+        rc = sl_settings_options_apply(&o->own, settings, err);
     if (rc == 0)
         rc = sl_settings_check(settings, err);
     if (rc != 0)
@@ -200,18 +204,21 @@ static int prepare(struct options *o, struct sl_settings *settings, struct sl_ho
 
 static int start_vehicle(struct sl_child *child, const struct options *o, struct sl_error *err)
 {
-    const char *arguments[2 * (LIST_MAX + LIST_MAX + OWN_MAX) + 8];
+    const char *arguments[2 * (2 * SL_SETTINGS_OPTIONS_MAX + OWN_MAX) + 8];
+    const struct sl_settings_options *const all[] = {&o->settings, &o->own};
     int n = 0;
     arguments[n++] = "--quiet";
     if (o->lockstep)
         arguments[n++] = "--lockstep";
-    for (int i = 0; i < o->config_count; i++) {
+    for (int i = 0; i < o->settings.file_count; i++) {
         arguments[n++] = "--config";
-        arguments[n++] = o->configs[i];
+        arguments[n++] = o->settings.files[i];
     }
-    for (int i = 0; i < o->override_count; i++) {
-        arguments[n++] = "-o";
-        arguments[n++] = o->overrides[i];
+    for (size_t k = 0; k < sizeof all / sizeof all[0]; k++) {
+        for (int i = 0; i < all[k]->assignment_count; i++) {
+            arguments[n++] = "-o";
+            arguments[n++] = all[k]->assignments[i];
+        }
     }
     arguments[n] = NULL;
     return sl_child_start(child, arguments, err);
@@ -263,8 +270,10 @@ static void add_remote(cJSON *report, const struct options *o, struct sl_bridge 
     sl_bridge_status(bridge, &remote);
     cJSON *to = cJSON_AddObjectToObject(report, "remote_detection");
     cJSON_AddStringToObject(to, "url", o->detector_url);
+    cJSON_AddNumberToObject(to, "jpeg_quality", (double)o->detector_jpeg);
     if (!o->lockstep) { /* how often it asked before somebody was there is the machine's */
         cJSON_AddNumberToObject(to, "asked", (double)remote.asked);
+        cJSON_AddNumberToObject(to, "asked_bytes", (double)remote.bytes);
         cJSON_AddNumberToObject(to, "unasked", (double)remote.unasked);
         cJSON_AddNumberToObject(to, "given_up", (double)remote.given_up);
         cJSON_AddNumberToObject(to, "late", (double)remote.late);
@@ -329,15 +338,16 @@ static cJSON *make_report(const struct options *o, const char *child_text,
 
 static int write_report(cJSON *report, const char *path, struct sl_error *err)
 {
+    struct sl_outfile *file;
     char *text = cJSON_Print(report);
-    FILE *to = strcmp(path, "-") == 0 ? stdout : fopen(path, "w");
-    bool good = text != NULL && to != NULL && fprintf(to, "%s\n", text) > 0 && fflush(to) == 0;
-    if (to != NULL && to != stdout)
-        good = fclose(to) == 0 && good;
+    int rc = text != NULL ? sl_outfile_open(&file, path, err)
+                          : sl_error_set(err, -ENOMEM, "no memory for the report");
+    if (rc == 0) {
+        fprintf(sl_outfile_stream(file), "%s\n", text);
+        rc = sl_outfile_finish(file, err);
+    }
     free(text);
-    return good ? 0
-                : sl_error_set(err, -EIO, "cannot write the report to %s: %s", path,
-                               strerror(errno));
+    return rc;
 }
 
 static double percentile(const cJSON *report, const char *group, const char *stage,
@@ -364,6 +374,14 @@ static void print_detection(const struct options *o, const struct detection *det
                " refused\n",
                remote.answered, remote.given_up, o->detector_timeout_ms, remote.unasked,
                remote.refused);
+        if (remote.asked > 0) {
+            printf("  frames went       ");
+            if (o->detector_jpeg > 0)
+                printf("as JPEG of quality %d", (int)o->detector_jpeg);
+            else
+                printf("as they are");
+            printf(", %.0f kB each\n", (double)remote.bytes / (double)remote.asked / 1e3);
+        }
     }
     if (o->latency)
         sl_stages_print(detection->stages, bridge_times(detection), stdout);
@@ -497,6 +515,7 @@ static int open_detection(struct detection *detection, const struct options *o,
         .settings = settings,
         .url = o->detector_url,
         .timeout_ns = (uint64_t)llround(o->detector_timeout_ms * (double)SL_NS_PER_MS),
+        .jpeg_quality = (int)o->detector_jpeg,
         .lockstep = o->lockstep};
     int rc = 0;
     if (o->latency || o->shared_memory)
@@ -546,12 +565,12 @@ static int simulate(struct options *o, const struct sl_settings *settings,
     if (rc == 0) {
         cJSON *report = make_report(o, child_text, &status, &detection, err);
         rc = report == NULL ? -EPROTO : 0;
-        if (rc == 0 && o->json != NULL)
-            rc = write_report(report, o->json, err);
         if (rc == 0 && (o->json == NULL || strcmp(o->json, "-") != 0)) {
             print_summary(o, report, &status);
             print_detection(o, &detection);
         }
+        if (rc == 0 && o->json != NULL)
+            rc = write_report(report, o->json, err);
         if (rc == 0 && o->drive && !status.score.moved)
             rc = sl_error_set(err, -EIO, "it never drove");
         cJSON_Delete(report);
@@ -584,6 +603,10 @@ static int check_options(struct options *o)
                              o->shared_memory  ? "--shared-memory"
                              : o->detector_url ? "--detector-url"
                                                : "--latency");
+    if (o->detector_jpeg >= 0 && o->detector_url == NULL)
+        return sl_cli_misuse(VERB, "--detector-jpeg is for --detector-url, which is missing");
+    if (o->detector_jpeg < 0 && o->detector_url != NULL)
+        o->detector_jpeg = sl_detect_client_is_local(o->detector_url) ? 0 : DETECTOR_JPEG_QUALITY;
     if (o->detector_timeout_ms == 0)
         o->detector_timeout_ms = DETECTOR_TIMEOUT_MS;
     return 0;
@@ -614,6 +637,7 @@ static int read_options(int argc, char **argv, struct options *o)
         OPT_DETECTION_BUS,
         OPT_DETECTOR_URL,
         OPT_DETECTOR_TIMEOUT,
+        OPT_DETECTOR_JPEG,
         OPT_LATENCY
     };
     static const struct option OPTIONS[] = {
@@ -638,6 +662,7 @@ static int read_options(int argc, char **argv, struct options *o)
         {"detection-shm-name", required_argument, NULL, OPT_DETECTION_BUS},
         {"detector-url", required_argument, NULL, OPT_DETECTOR_URL},
         {"detector-timeout", required_argument, NULL, OPT_DETECTOR_TIMEOUT},
+        {"detector-jpeg", required_argument, NULL, OPT_DETECTOR_JPEG},
         {"latency", no_argument, NULL, OPT_LATENCY},
         {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'V'},
@@ -650,14 +675,10 @@ static int read_options(int argc, char **argv, struct options *o)
         int rc = 0;
         switch (answer) {
         case 'o':
-            if (o->override_count == LIST_MAX)
-                return sl_cli_misuse(VERB, "more than %d -o; put them into a file", LIST_MAX);
-            o->overrides[o->override_count++] = optarg;
+            rc = sl_settings_options_add(&o->settings, optarg, &err);
             break;
         case OPT_CONFIG:
-            if (o->config_count == LIST_MAX)
-                return sl_cli_misuse(VERB, "more than %d settings files", LIST_MAX);
-            o->configs[o->config_count++] = optarg;
+            rc = sl_settings_options_add_file(&o->settings, optarg, &err);
             break;
         case OPT_DRIVE:
             o->drive = true;
@@ -724,6 +745,9 @@ static int read_options(int argc, char **argv, struct options *o)
             rc = sl_cli_number(optarg, "--detector-timeout", 1, 60000, &o->detector_timeout_ms,
                                &err);
             break;
+        case OPT_DETECTOR_JPEG:
+            rc = sl_cli_integer(optarg, "--detector-jpeg", 0, 100, &o->detector_jpeg, &err);
+            break;
         case OPT_LATENCY:
             o->latency = true;
             break;
@@ -746,8 +770,12 @@ static int read_options(int argc, char **argv, struct options *o)
 
 int main(int argc, char **argv)
 {
-    struct options o = {
-        .track = "city", .seed = 1, .count = 20, .light = SL_SIM_DAY, .rate_hz = 60};
+    struct options o = {.track = "city",
+                        .seed = 1,
+                        .count = 20,
+                        .light = SL_SIM_DAY,
+                        .rate_hz = 60,
+                        .detector_jpeg = -1};
     find_installation();
     int status = read_options(argc, argv, &o);
     if (status != 0)
@@ -758,7 +786,10 @@ int main(int argc, char **argv)
     struct sl_host_config config;
     char track_path[4096];
     sl_cli_catch_stop();
-    int rc = prepare(&o, &settings, &config, track_path, sizeof track_path, &err);
+    /* Not after an hour's drive. */
+    int rc = o.json != NULL ? sl_outfile_check(o.json, &err) : 0;
+    if (rc == 0)
+        rc = prepare(&o, &settings, &config, track_path, sizeof track_path, &err);
     if (rc == 0)
         rc = o.pictures != NULL ? sl_pictures_write(o.pictures, (uint32_t)o.count, &config, &err)
                                 : simulate(&o, &settings, &config, &err);

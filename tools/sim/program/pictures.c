@@ -3,10 +3,10 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
 
 #include "net/jpeg.h"
+#include "rt/cli.h"
+#include "rt/outfile.h"
 
 #define QUALITY 92
 
@@ -29,57 +29,53 @@ static struct sl_sim_exposure ideal_exposure(struct sl_sim *sim, double s_m)
     return e;
 }
 
-static int write_file(const char *path, const void *bytes, size_t size, struct sl_error *err)
-{
-    FILE *to = fopen(path, "wb");
-    bool good = to != NULL && fwrite(bytes, 1, size, to) == size;
-    if (to != NULL)
-        good = fclose(to) == 0 && good;
-    return good ? 0 : sl_error_set(err, -EIO, "cannot write %s: %s", path, strerror(errno));
-}
-
 int sl_pictures_write(const char *folder, uint32_t count, const struct sl_host_config *config,
                       struct sl_error *err)
 {
-    if (mkdir(folder, 0777) != 0 && errno != EEXIST)
-        return sl_error_set(err, -errno, "cannot make the folder %s: %s", folder, strerror(errno));
     char path[4096];
     struct sl_sim *sim = NULL;
     struct sl_jpeg_encoder *encoder = sl_jpeg_encoder_create();
-    FILE *truth = NULL;
+    struct sl_outfile *truth = NULL;
     void *pixels = NULL;
     const size_t size = sl_frame_size_bytes(config->world.format, config->world.camera.width_px,
                                             config->world.camera.height_px);
-    int rc = sl_sim_create(&sim, &config->world, err);
+    int rc = sl_outfile_folder(folder, err);
+    if (rc == 0)
+        rc = sl_sim_create(&sim, &config->world, err);
     if (rc != 0)
         goto done;
     pixels = aligned_alloc(64, (size + 63) / 64 * 64);
     snprintf(path, sizeof path, "%s/truth.jsonl", folder);
-    truth = fopen(path, "w");
     if (pixels == NULL || encoder == NULL)
         rc = sl_error_set(err, -ENOMEM, "no memory for a picture");
-    else if (truth == NULL)
-        rc = sl_error_set(err, -errno, "cannot write %s: %s", path, strerror(errno));
+    if (rc == 0)
+        rc = sl_outfile_open(&truth, path, err);
     const double length_m = rc == 0 ? sl_track_length_m(sl_sim_track(sim)) : 0;
     for (uint32_t i = 0; rc == 0 && i < count; i++) {
         const struct sl_sim_exposure exposure = ideal_exposure(sim, length_m * i / count);
         struct sl_frame_info info = {0};
         const uint8_t *bytes;
         size_t byte_count;
+        if (sl_cli_stop_wanted()) {
+            rc = sl_error_set(err, -EINTR, "stopped after %u of %u pictures", i, count);
+            break;
+        }
         rc = sl_sim_render(sim, &exposure, pixels, size, &info);
         if (rc == 0)
             rc = sl_jpeg_encode(encoder, &info, pixels, QUALITY, &bytes, &byte_count, err);
         snprintf(path, sizeof path, "%s/%04u.jpg", folder, i);
         if (rc == 0)
-            rc = write_file(path, bytes, byte_count, err);
+            rc = sl_outfile_write(path, bytes, byte_count, err);
         if (rc == 0)
-            fprintf(truth,
+            fprintf(sl_outfile_stream(truth),
                     "{\"raw_file\": \"%04u.jpg\", \"lateral_offset_m\": 0, "
                     "\"heading_error_rad\": 0, \"curvature_1pm\": %.6g}\n",
                     i, (double)exposure.truth.curvature_1pm);
     }
-    if (truth != NULL && fclose(truth) != 0 && rc == 0)
-        rc = sl_error_set(err, -EIO, "cannot write %s/truth.jsonl: %s", folder, strerror(errno));
+    if (rc == 0)
+        rc = sl_outfile_finish(truth, err);
+    else
+        sl_outfile_abandon(truth);
 done:
     free(pixels);
     sl_jpeg_encoder_destroy(encoder);

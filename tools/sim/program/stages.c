@@ -176,6 +176,8 @@ static int rows_of(const struct sl_stages *s, const struct sl_bridge_times *brid
     } else {
         rows[count++] =
             (struct row){"published_to_asked", "published -> asked", &bridge->until_asked};
+        if (sl_histogram_count(&bridge->encoding) > 0)
+            rows[count++] = (struct row){"encoding", "frame to JPEG", &bridge->encoding};
         rows[count++] = (struct row){"wire", "wire, there and back", &bridge->wire};
         rows[count++] = (struct row){"server", "server, but detection", &bridge->server};
         rows[count++] = (struct row){"detection", "detection", &bridge->detection};
