@@ -8,7 +8,7 @@
  * by more than so much over it, rad: bends seldom stay the same for long. */
 #define NEAR_WIDTHS     3.5
 #define NEAR_WIDTHS_MIN 1.8
-#define NEAR_TURN       0.8
+#define NEAR_TURN       1.1
 #define ORDINARY        3.0 /* cost up to which a road is not a tight bend */
 #define NEAR_STEPS      2
 #define NEAR_GATE_FIRST 8.0
