@@ -35,6 +35,14 @@ struct sl_crossings {
     float x[SL_ROWS_MAX], beside[SL_ROWS_MAX], slant[SL_ROWS_MAX];
 };
 
+/* How t changes with each parameter where a boundary crosses rows; and behind
+ * them, by how much what was seen departs. */
+#define SL_ERROR SL_PARAMETERS
+struct sl_derivatives {
+    _Alignas(16) float j[SL_PARAMETERS + 1][SL_ROWS_MAX];
+    float weight[SL_ROWS_MAX];
+};
+
 /* The centre line by Gauss and Legendre's three nodes and their weights. */
 #define SL_NODES 3
 static const float SL_NODE[SL_NODES] = {0.112701665f, 0.5f, 0.887298335f};
@@ -55,11 +63,7 @@ static inline float sl_side_sign(int side)
     return side == 0 ? 1.0f : -1.0f;
 }
 
-/* road.c: fills in the rest from `s`; `count` in whole fours. Total: rays that
- * are no ground count as far away. */
-void sl_cross(const struct sl_quick_road *road, int side, int count, struct sl_crossings *at);
-
-/* road.c: the same, and s too, for the first `rows` of a choice, and for what is
+/* road.c: the crossings of a boundary with the first `rows` of a choice, and for what is
  * lacking to whole fours. */
 void sl_cross_rows(const struct sl_detector *d, const struct sl_quick_road *road, int side,
                    const struct sl_row_view *view, int rows, struct sl_crossings *at);

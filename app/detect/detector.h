@@ -57,7 +57,7 @@ struct sl_row {
 
 /* Rows that one stage works on, as arrays: computed side by side. Behind the
  * last they repeat it. */
-enum sl_row_choice { SL_ROWS_ALL, SL_ROWS_HALF, SL_ROWS_THIRD, SL_ROW_CHOICES };
+enum sl_row_choice { SL_ROWS_ALL, SL_ROWS_HALF, SL_ROWS_FOURTH, SL_ROW_CHOICES };
 struct sl_row_view {
     int count;
     float stride; /* rows that one of these stands for */

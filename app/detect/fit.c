@@ -10,45 +10,12 @@
  * by so much their number overstates what is known (tests/bench/detect_truth). */
 #define INFLATION 1.5
 
-/* How t changes with each parameter where a boundary crosses rows; and behind
- * them, by how much what was seen departs. */
-#define ERROR SL_PARAMETERS
-struct derivatives {
-    _Alignas(16) float j[SL_PARAMETERS + 1][SL_ROWS_MAX];
-    float weight[SL_ROWS_MAX];
-};
-
-static void differentiate(const struct sl_quick_road *q, const struct sl_crossings *at, int side,
-                          int count, struct derivatives *out)
-{
-    const float half = 0.5f * sl_side_sign(side);
-    for (int i = 0; i < count; i++) {
-        float s = at->s[i], x = at->beside[i], inverse = 1.0f / at->x[i];
-        /* What a boundary moves by is what the centre line does beside it. */
-        float by[SL_NODES];
-        for (int n = 0; n < SL_NODES; n++) {
-            float u = sl_sine(q, SL_NODE[n] * x), square = 1.0f - u * u;
-            by[n] = SL_NODE_WEIGHT[n] / (square * sqrtf(square)); /* of the tangent by its sine */
-        }
-        float far = inverse * x;
-        float middle = SL_NODE[0] * by[0] + SL_NODE[1] * by[1] + SL_NODE[2] * by[2];
-        float square = SL_NODE[0] * SL_NODE[0] * by[0] + SL_NODE[1] * SL_NODE[1] * by[1] +
-                       SL_NODE[2] * SL_NODE[2] * by[2];
-        out->j[SL_C0][i] = inverse;
-        out->j[SL_C1][i] = far * (by[0] + by[1] + by[2]);
-        out->j[SL_C2][i] = far * x * middle;
-        out->j[SL_C3][i] = far * x * x * 0.5f * square;
-        out->j[SL_WIDTH][i] = half * at->slant[i] * inverse;
-        out->j[SL_PITCH][i] = at->per_s[i] * (1.0f + s * s) - at->t[i] * s;
-    }
-}
-
 /* Sums over points in four lanes. */
 struct sums {
     sl_four a[SL_TRIANGLE], b[SL_PARAMETERS];
 };
 
-static void add(const struct derivatives *at, int count, struct sums *sums)
+static void add(const struct sl_derivatives *at, int count, struct sums *sums)
 {
     for (int first = 0; first < count; first += SL_FOUR) {
         sl_four j[SL_PARAMETERS + 1];
@@ -60,7 +27,7 @@ static void add(const struct derivatives *at, int count, struct sums *sums)
             sl_four wj = weight * j[i];
             for (int k = 0; k <= i; k++)
                 *a++ += wj * j[k];
-            sums->b[i] += wj * j[ERROR];
+            sums->b[i] += wj * j[SL_ERROR];
         }
     }
 }
@@ -79,16 +46,16 @@ void sl_road_pull(const struct sl_detector *d, const struct sl_road *road, int s
     const int fours = SL_FOURS(count);
     struct sl_quick_road q = sl_quick(d, road);
     struct sl_crossings at;
-    struct derivatives seen;
+    struct sl_derivatives seen;
     struct sums sums = {0};
     for (int i = 0; i < fours; i++)
         at.s[i] = d->candidates[candidates[i < count ? i : count - 1]].s;
-    sl_cross(&q, side, fours, &at);
-    differentiate(&q, &at, side, fours, &seen);
+    d->kernels->cross(&q, side, fours, &at);
+    d->kernels->differentiate(&q, &at, side, fours, &seen);
     for (int i = 0; i < fours; i++) {
         const struct sl_candidate *c = &d->candidates[candidates[i < count ? i : count - 1]];
         float sigma = d->rows[c->row].sigma * at.aslant[i];
-        seen.j[ERROR][i] = c->t - at.t[i];
+        seen.j[SL_ERROR][i] = c->t - at.t[i];
         seen.weight[i] = i < count ? 1.0f / (sigma * sigma) : 0;
     }
     add(&seen, fours, &sums);
@@ -123,11 +90,11 @@ static void pull_of_rows(const struct sl_detector *d, const struct sl_road *road
     const float per_gate2 = 1.0f / (gate * gate);
     for (int side = 0; side < SL_SIDES; side++) {
         struct sl_crossings at;
-        struct derivatives seen;
+        struct sl_derivatives seen;
         _Alignas(16) float per_variance[SL_ROWS_MAX], weight[SL_ROWS_MAX] = {0},
                                                       sum[SL_ROWS_MAX] = {0};
         sl_cross_rows(d, &q, side, view, rows, &at);
-        differentiate(&q, &at, side, fours, &seen);
+        d->kernels->differentiate(&q, &at, side, fours, &seen);
         for (int i = 0; i < fours; i++) {
             float sigma = view->sigma[i] * at.aslant[i];
             per_variance[i] = 1.0f / (sigma * sigma);
@@ -137,7 +104,7 @@ static void pull_of_rows(const struct sl_detector *d, const struct sl_road *road
                         per_gate2 * per_variance[i], &weight[i], &sum[i]);
         /* All of a row's candidates share its derivatives. */
         for (int i = 0; i < fours; i++) {
-            seen.j[ERROR][i] = sum[i] / (weight[i] > 0 ? weight[i] : 1);
+            seen.j[SL_ERROR][i] = sum[i] / (weight[i] > 0 ? weight[i] : 1);
             seen.weight[i] = weight[i] * per_variance[i];
         }
         add(&seen, fours, &sums);

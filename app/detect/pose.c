@@ -36,35 +36,35 @@ struct filter {
     double wander, return_m; /* of the curvature: variance per metre; decay */
 };
 
-/* To x, from farther away. `bend`: of the tangent by the sine. */
-static void move(struct filter *f, double x, double bend)
+/* Adds `by` times one state to another: to the state itself, and to both sides of
+ * its covariance. */
+static void mix(struct filter *f, int to, int from, double by)
 {
-    const double h = f->x - x;
-    double to[STATES][STATES] = {
-        {1, -h * bend, h * h / 2 * bend, 0}, {0, 1, -h, 0}, {0, 0, 1, 0}, {0, 0, 0, 1}};
-    double state[STATES] = {0}, half[STATES][STATES] = {0}, p[STATES][STATES] = {0};
+    f->state[to] += by * f->state[from];
     for (int i = 0; i < STATES; i++)
-        for (int k = i; k < STATES; k++) {
-            state[i] += to[i][k] * f->state[k];
-            for (int n = 0; n < STATES; n++)
-                half[i][n] += to[i][k] * f->p[k][n];
+        f->p[to][i] += by * f->p[from][i];
+    for (int i = 0; i < STATES; i++)
+        f->p[i][to] += by * f->p[i][from];
+}
+
+/* To x, from farther away, where the centre line's heading has this sine. */
+static void move(struct filter *f, double x, double sine)
+{
+    const double cosine2 = 1 - sine * sine;
+    const double bend = 1 / (cosine2 * sqrt(cosine2)); /* of the tangent by the sine */
+    const double h = f->x - x, h2 = h * h, q = f->wander;
+    mix(f, SIDEWAYS, SINE, -h * bend);
+    mix(f, SIDEWAYS, CURVATURE, h2 / 2 * bend);
+    mix(f, SINE, CURVATURE, -h);
+    mix(f, CURVATURE, CURVATURE, -h / (f->return_m + h));
+    const double noise[3][3] = {{h2 * h2 * h / 20 * bend * bend},
+                                {-h2 * h2 / 8 * bend, h2 * h / 3},
+                                {h2 * h / 6 * bend, -h2 / 2, h}};
+    for (int i = SIDEWAYS; i <= CURVATURE; i++)
+        for (int k = 0; k <= i; k++) {
+            f->p[i][k] += q * noise[i][k];
+            f->p[k][i] = f->p[i][k];
         }
-    for (int i = 0; i < STATES; i++)
-        for (int k = 0; k < STATES; k++)
-            for (int n = k; n < STATES; n++)
-                p[i][k] += half[i][n] * to[k][n];
-    const double q = f->wander, h2 = h * h;
-    p[SIDEWAYS][SIDEWAYS] += q * h2 * h2 * h / 20 * bend * bend;
-    p[SIDEWAYS][SINE] -= q * h2 * h2 / 8 * bend;
-    p[SIDEWAYS][CURVATURE] += q * h2 * h / 6 * bend;
-    p[SINE][SINE] += q * h2 * h / 3;
-    p[SINE][CURVATURE] -= q * h2 / 2;
-    p[CURVATURE][CURVATURE] += q * h;
-    for (int i = 0; i < STATES; i++)
-        for (int k = 0; k < i; k++)
-            p[i][k] = p[k][i];
-    memcpy(f->state, state, sizeof f->state);
-    memcpy(f->p, p, sizeof f->p);
     f->x = x;
 }
 
@@ -129,13 +129,13 @@ void sl_pose_find(struct sl_detector *d, bool tight, struct sl_pose *pose)
         x = 0.5 * (double)(at[0].x[i] + at[1].x[i]);
         x = x < f.x ? x : f.x;
         (void)sl_road_centre(road, x, &sine);
-        move(&f, x, pow(1 - sine * sine, -1.5));
+        move(&f, x, sine);
         for (int side = 0; side < SL_SIDES; side++)
             look(d, &f, &at[side], side, i);
     }
     const double back = -d->camera.c.forward_m;
     (void)sl_road_centre(road, 0.5 * (x + back), &sine);
-    move(&f, back, pow(1 - sine * sine, -1.5));
+    move(&f, back, sine);
     pose->y_m = sl_road_centre(road, back, &sine) + f.state[SIDEWAYS];
     pose->sine = fmax(-0.99, fmin(sine + f.state[SINE], 0.99));
     pose->curvature_1pm = road->p[SL_C2] + back * road->p[SL_C3] + f.state[CURVATURE];

@@ -88,7 +88,7 @@ static bool line_seen(const struct sl_support *s, int side, const struct doubt *
  * it was expected; the second then only has to be where it should. */
 void sl_result_seen(const struct sl_support *s, bool expected, bool seen[SL_SIDES])
 {
-    static const struct doubt found = {5, 5, 1.0f}, awaited = {4, 3, 0.5f};
+    static const struct doubt found = {5, 4.5f, 1.0f}, awaited = {4, 3, 0.5f};
     const struct doubt *first = expected ? &awaited : &found;
     bool any = line_seen(s, 0, first) || line_seen(s, 1, first);
     for (int k = 0; k < SL_SIDES; k++)

@@ -21,7 +21,6 @@
 
 #include "app/detect/crossing.h"
 
-#define SLOPE_MIN 0.003f /* rays that fall less are taken to fall so: no ground */
 /* From which share of the near part on what is drawn goes over to the whole. */
 #define NEAR_BLEND 0.6
 /* A candidate counts as on the line within this many sigmas. */
@@ -31,12 +30,17 @@ static double sine_at(const struct sl_road *road, double x)
 {
     const double *p = road->p;
     double u = p[SL_C1] + x * (p[SL_C2] + x * p[SL_C3] / 2);
-    return fmax(-(double)SL_SINE_MAX, fmin(u, (double)SL_SINE_MAX));
+    const double most = (double)SL_SINE_MAX;
+    return u > most ? most : u < -most ? -most : u;
 }
 
-static double tangent(double sine)
+/* As road_kernels.inc has it. */
+static double tangent(double u)
 {
-    return sine / sqrt(1 - sine * sine);
+    double u2 = u * u;
+    double p = -13.32138578 + u2 * 9.49654359;
+    p = 0.596145 + u2 * (-1.11597015 + u2 * (7.45596365 + u2 * p));
+    return u + u * u2 * p;
 }
 
 double sl_road_centre(const struct sl_road *road, double x, double *sine)
@@ -68,63 +72,6 @@ void sl_prior_set(struct sl_prior *prior, const double mean[SL_PARAMETERS],
     }
 }
 
-/* Where the ray of slope s meets the ground, and the boundary there. */
-struct meeting {
-    float x, beside, sine, cosine, t;
-};
-
-static inline struct meeting meet(const struct sl_quick_road *q, float side, float s)
-{
-    const float half = side * q->half;
-    struct meeting m;
-    float s1 = s + q->pitch * (1.0f + s * s);
-    s1 = s1 > SLOPE_MIN ? s1 : SLOPE_MIN;
-    m.x = q->h / s1;
-    m.beside = m.x + half * sl_sine(q, m.x + half * sl_sine(q, m.x));
-    m.sine = sl_sine(q, m.beside);
-    m.cosine = sqrtf(1.0f - m.sine * m.sine);
-    float mean = 0;
-    for (int i = 0; i < SL_NODES; i++) {
-        float u = sl_sine(q, SL_NODE[i] * m.beside);
-        mean += SL_NODE_WEIGHT[i] * u / sqrtf(1.0f - u * u);
-    }
-    m.t = (q->c0 + m.beside * mean + half * m.cosine) * s1 * q->per_h;
-    return m;
-}
-
-/* What counts is the distance across the line: one pixel up or down is many along
- * a row where a line runs nearly level through the picture. */
-void sl_cross(const struct sl_quick_road *q, int side, int count, struct sl_crossings *at)
-{
-    const float sign = sl_side_sign(side);
-    for (int i = 0; i < count; i++) {
-        float s = at->s[i];
-        struct meeting m = meet(q, sign, s);
-        float slant = 1.0f / m.cosine;
-        float per_s = m.x * q->per_h * (m.t - m.sine * slant);
-        at->t[i] = m.t * (1.0f - s * q->pitch);
-        at->per_s[i] = per_s;
-        at->aslant[i] = sqrtf(1.0f + per_s * per_s);
-        at->x[i] = m.x;
-        at->beside[i] = m.beside;
-        at->slant[i] = slant;
-    }
-}
-
-/* Rows through a distorting lens rise or fall: the slopes where t is met. */
-static void meet_rows(const struct sl_quick_road *q, int side, const struct sl_row_view *view,
-                      int count, float *slopes)
-{
-    const float sign = sl_side_sign(side);
-    for (int i = 0; i < count; i++) {
-        float s = view->s[i];
-        float t = meet(q, sign, s).t * (1.0f - s * q->pitch);
-        t = t < view->t_left[i] ? t : view->t_left[i];
-        t = t > view->t_right[i] ? t : view->t_right[i];
-        slopes[i] = s + t * (view->s_per_t[i] + t * view->s_per_t2[i]);
-    }
-}
-
 void sl_cross_rows(const struct sl_detector *d, const struct sl_quick_road *q, int side,
                    const struct sl_row_view *view, int rows, struct sl_crossings *at)
 {
@@ -132,8 +79,8 @@ void sl_cross_rows(const struct sl_detector *d, const struct sl_quick_road *q, i
     if (d->flat)
         memcpy(at->s, view->s, (size_t)count * sizeof *at->s);
     else
-        meet_rows(q, side, view, count, at->s);
-    sl_cross(q, side, count, at);
+        d->kernels->meet(q, side, view, count, at->s);
+    d->kernels->cross(q, side, count, at);
 }
 
 double sl_road_far_share(const struct sl_detector *d, double x)
@@ -184,9 +131,11 @@ static float best_of_row(const struct sl_votes *votes, int row, float t, float s
         best = sl_four_either(better, value, best);
         best_z2 = sl_four_either(better, off_z2, best_z2);
     }
-    int lane = 0;
-    for (int i = 1; i < SL_FOUR; i++)
-        lane = best[i] > best[lane] ? i : lane;
+    if (sl_four_sum(best) <= 0)
+        return 0;
+    int lane = best[1] > best[0];
+    int other = 2 + (best[3] > best[2]);
+    lane = best[other] > best[lane] ? other : lane;
     *z2 = best_z2[lane];
     return best[lane];
 }
@@ -209,7 +158,7 @@ static void score_side(const struct sl_detector *d, const struct sl_row_view *vi
         const int row = view->row[i];
         if (d->rows[row].count == 0)
             continue;
-        float z2;
+        float z2 = 0;
         float best = best_of_row(&d->votes, row, t, at->s[i], at->per_s[i], per_limit2[i], &z2);
         /* What the others might do by chance. Means over the limit's width of
          * closeness, 1 - z^2, and of its square. */

@@ -1,8 +1,10 @@
-/* What is done to every pixel of a row. Private to app/detect.
+/* What is done to every pixel of a row, and to every row of a road. Private to
+ * app/detect.
  *
- * There is one source, row_kernels.inc, in whole numbers only; it is compiled
- * once for each instruction set, by loops that compilers turn into vectors. So
- * all sets give the same bits, and which one runs is only a matter of speed. */
+ * There is one source, row_kernels.inc in whole numbers and road_kernels.inc in
+ * fractions without sums; it is compiled once for each instruction set, by loops
+ * that compilers turn into vectors. So all sets give the same bits, and which one
+ * runs is only a matter of speed. */
 #ifndef SL_APP_DETECT_ROW_KERNELS_H
 #define SL_APP_DETECT_ROW_KERNELS_H
 
@@ -18,6 +20,11 @@
 #define SL_BLOCK 32
 
 _Static_assert(SL_BOX_MAX *SL_BRIGHTNESS_MAX <= UINT16_MAX, "sums of boxes fit 16 bits");
+
+struct sl_quick_road;
+struct sl_crossings;
+struct sl_derivatives;
+struct sl_row_view;
 
 struct sl_row_kernels {
     /* Brightness of the `width` pixels of a row. `luma` is the row in the first
@@ -44,6 +51,19 @@ struct sl_row_kernels {
                        uint16_t *tops);
     uint32_t (*grooves)(const uint16_t *box, int blocks, int reach, uint16_t *answers,
                         uint16_t *tops);
+
+    /* crossing.h: fills in the rest from `s` for `count` rows, in whole fours. Total:
+     * rays that are no ground count as far away. */
+    void (*cross)(const struct sl_quick_road *road, int side, int count, struct sl_crossings *at);
+
+    /* crossing.h: through a lens whose rows rise or fall, the slopes where a boundary
+     * is met, nearly. What they miss, per_s makes good. */
+    void (*meet)(const struct sl_quick_road *road, int side, const struct sl_row_view *view,
+                 int count, float *slopes);
+
+    /* crossing.h: how t changes there with each parameter. */
+    void (*differentiate)(const struct sl_quick_road *road, const struct sl_crossings *at, int side,
+                          int count, struct sl_derivatives *out);
 };
 
 /* Those of an instruction set; NULL if this machine does not have it. AUTO: the

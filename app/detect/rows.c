@@ -169,7 +169,7 @@ void sl_rows_prepare(struct sl_detector *d)
     tabulate_rows(d);
     choose_rows(d, SL_ROWS_ALL, 1);
     choose_rows(d, SL_ROWS_HALF, 2);
-    choose_rows(d, SL_ROWS_THIRD, 3);
+    choose_rows(d, SL_ROWS_FOURTH, 4);
 }
 
 /* A row's brightness at full width; the buffer it lies in. */

@@ -86,7 +86,7 @@ static void consider(const struct sl_detector *d, const struct sl_road *road, st
     if (!is_ego(d, road))
         return;
     struct sl_support support;
-    sl_road_score(d, trial->prior, road, SL_ROWS_THIRD, &support);
+    sl_road_score(d, trial->prior, road, SL_ROWS_FOURTH, &support);
     struct hypothesis *best = trial->best;
     const struct hypothesis h = {*road, support.score};
     int place = trial->count;
