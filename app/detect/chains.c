@@ -9,7 +9,7 @@
 #include "app/detect/detector.h"
 
 #define GAP_ROWS 3
-#define SIGMAS   3.0f
+#define SIGMAS   2.5f /* by which a candidate may miss a chain */
 #define SLOPE_FIRST                                                                                \
     1.0f               /* uncertainty of a chain of one point's slope, by the slope and a half     \
                         */

@@ -15,11 +15,11 @@
 
 #include "app/detect/detector.h"
 
-#define KEPT           0.25
-#define JUMP_PRICE     4.0 /* taken off the score of a lane that was not there before */
-#define WEAK           0.2 /* share of the best's evidence below which a lane is dropped */
-#define UNASKED_FRAMES 4   /* in a row in which a clear track is followed unasked */
-#define FORGET_FRAMES  60
+#define KEPT           0.25 /* of what spoke for a lane, from frame to frame */
+#define JUMP_PRICE     2.0  /* taken off the score of a lane that was not there before */
+#define WEAK           0.2  /* share of the best's evidence below which a lane is dropped */
+#define UNASKED_FRAMES 4    /* in a row in which a clear track is followed unasked */
+#define FORGET_FRAMES  60   /* without being seen, after which a lane is dropped */
 
 /* One sigma of what a lane does in a frame, lengths in lane widths. */
 #define OFFSET_STEP    0.06
@@ -27,8 +27,8 @@
 #define BEND_STEP      0.08
 #define BEND_RATE_STEP 0.06
 #define WIDTH_STEP     0.03
-#define PITCH_STEP     0.006
-#define FORGETTING     0.1 /* of the last frame's pitch; half of it of its width */
+#define PITCH_STEP     0.006 /* rad */
+#define FORGETTING     0.1   /* of the last frame's pitch; half of it of its width */
 
 /* Learning. */
 #define SURE         0.9f

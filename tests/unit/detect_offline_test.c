@@ -434,7 +434,7 @@ static void video_that_is_bad(void **state)
     path_of(path, "pipe");
     assert_int_equal(mkfifo(path, 0600), 0);
     snprintf(command, sizeof command,
-             "cd %s && timeout --preserve-status -s INT 2 " SL_BIN_DIR "/skylane-detect --video - "
+             "cd %s && timeout --preserve-status -s INT 5 " SL_BIN_DIR "/skylane-detect --video - "
              "--calibration board.ini <>pipe >said 2>&1",
              folder);
     const int status = system(command);
