@@ -63,8 +63,8 @@ static inline float sl_side_sign(int side)
     return side == 0 ? 1.0f : -1.0f;
 }
 
-/* road.c: the crossings of a boundary with the first `rows` of a choice, and for what is
- * lacking to whole fours. */
+/* road.c: where a boundary crosses the first `rows` of a choice, and a few more to
+ * make whole fours. */
 void sl_cross_rows(const struct sl_detector *d, const struct sl_quick_road *road, int side,
                    const struct sl_row_view *view, int rows, struct sl_crossings *at);
 

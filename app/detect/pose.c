@@ -2,7 +2,8 @@
  *
  * Roads bend differently near and far, which no road with few parameters follows:
  * the fit to all of the picture is of little use where the lane begins. Here the
- * curvature is a random walk along the road. A Kalman filter (R. E. Kalman, "A new
+ * curvature wanders about the fitted road's and returns to it (an Ornstein and
+ * Uhlenbeck process). A Kalman filter (R. E. Kalman, "A new
  * approach to linear filtering and prediction problems", J. Basic Eng. 82, 1960)
  * goes from far to near over the rows, for what the centre line departs from the
  * fitted road: sideways, in heading and in curvature, and in the lane's width. It
