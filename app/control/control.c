@@ -122,15 +122,15 @@ struct pose {
     double heading_rad;
     double course_rad; /* of the motion, to the lane: heading less the tyres' slip */
     double curvature_1pm, curvature_rate_1pm2;
-    double turn_m; /* wheelbase by which steering turns at this speed: tan = turn x curvature */
+    double visible_m; /* ahead, over which the bend's change was seen */
+    double turn_m;    /* wheelbase by which steering turns at this speed: tan = turn x curvature */
 };
 
-/* From the exposure to the moment at which a command of now moves the wheels. */
-static void predict(const struct sl_control *control, const struct sl_control_input *in,
-                    double age_s, struct pose *pose)
+/* Carries a pose of `age_s` ago through a span of time with the steering of then. */
+static void carry(const struct sl_control *control, const struct sl_control_input *in, double age_s,
+                  double span_s, struct pose *pose)
 {
     const struct sl_control_config *c = &control->config;
-    const double span_s = bound(age_s + c->actuation_delay_s, 0, PREDICT_MAX_S);
     const double step_s = span_s / PREDICT_STEPS;
     /* A measured angle is the wheels' own; a commanded one reaches them after
      * the delay. What comes after the newest measurement is not known better. */
@@ -142,16 +142,19 @@ static void predict(const struct sl_control *control, const struct sl_control_in
     const double slip_gain = c->rear_slip_rads2pm * in->speed_mps * in->speed_mps;
     double slip_rad = 0;
     for (int i = 0; i < PREDICT_STEPS; i++) {
+        const double way_m = in->speed_mps * step_s;
+        if (pose->visible_m <= 0)
+            pose->curvature_rate_1pm2 = 0; /* nobody saw it bend on */
         double before_now_s = age_s - (i + 0.5) * step_s + shift_s;
         double steering_rad = steering_at(control, before_now_s > 0 ? before_now_s : 0, in->now_ns);
         slip_rad = slip_gain * 0.5 * (tan(steering_rad) / pose->turn_m + pose->curvature_1pm);
         pose->course_rad = pose->heading_rad - slip_rad;
         sl_control_predict(&pose->offset_m, &pose->course_rad,
-                           pose->curvature_1pm +
-                               pose->curvature_rate_1pm2 * in->speed_mps * step_s / 2,
+                           pose->curvature_1pm + pose->curvature_rate_1pm2 * way_m / 2,
                            in->speed_mps, steering_rad, pose->turn_m, step_s);
         pose->heading_rad = pose->course_rad + slip_rad;
-        pose->curvature_1pm += pose->curvature_rate_1pm2 * in->speed_mps * step_s;
+        pose->curvature_1pm += pose->curvature_rate_1pm2 * way_m;
+        pose->visible_m -= way_m;
     }
 }
 
@@ -238,13 +241,12 @@ static double gentle(const struct sl_control_config *c, const struct pose *pose,
 
 /* How fast the lane may be driven, before scale and ramp. */
 static double speed_for(const struct sl_control_config *c, const struct sl_control_input *in,
-                        const struct pose *pose, double visible_m)
+                        const struct pose *pose)
 {
     /* Curvature changes evenly, so that it is largest at one of the ends of
      * what is looked at: as far as it takes to slow down, if one sees so far. */
     double ahead_m = in->speed_mps * in->speed_mps / (2 * c->decel_max_mps2) + c->lookahead_min_m;
-    if (ahead_m > visible_m)
-        ahead_m = visible_m;
+    ahead_m = fmin(ahead_m, fmax(pose->visible_m, 0));
     double most = fmax(fabs(pose->curvature_1pm),
                        fabs(pose->curvature_1pm + pose->curvature_rate_1pm2 * ahead_m));
     double speed_mps = c->speed_max_mps;
@@ -275,6 +277,68 @@ static bool all_finite(const struct sl_control_input *in)
     return true;
 }
 
+static double steer(const struct sl_control_config *c, const struct pose *pose, double speed_mps,
+                    double dt_s, double *integral)
+{
+    double steering_rad = 0;
+    switch (c->law) {
+    case SL_LAW_PURE_PURSUIT:
+        steering_rad = pure_pursuit(c, pose, speed_mps);
+        break;
+    case SL_LAW_STANLEY:
+        steering_rad = stanley(c, pose, speed_mps);
+        break;
+    case SL_LAW_PID:
+        steering_rad = pid(c, pose, speed_mps, dt_s, integral);
+        break;
+    }
+    return gentle(c, pose, speed_mps, steering_rad);
+}
+
+static void remember_lane(struct sl_control *control, const struct sl_detection *lane)
+{
+    control->memory = (struct sl_lane_memory){
+        .known = true,
+        .ns = lane->exposed_ns,
+        .offset_m = lane->lateral_offset_m,
+        .heading_rad = lane->heading_error_rad,
+        .curvature_1pm = lane->curvature_1pm,
+        .curvature_rate_1pm2 = lane->curvature_rate_1pm2,
+        .visible_m = fmax((double)lane->left.x_max_m, (double)lane->right.x_max_m),
+    };
+}
+
+/* The remembered lane at the moment at which a command of now moves the wheels.
+ * What it was carried over stays with it, so that steering of long ago need not
+ * be known where no new lane comes. */
+static struct pose recall_lane(struct sl_control *control, const struct sl_control_input *in)
+{
+    const struct sl_control_config *c = &control->config;
+    struct sl_lane_memory *memory = &control->memory;
+    const double speed2 = in->speed_mps * in->speed_mps;
+    struct pose pose = {
+        .offset_m = memory->offset_m,
+        .heading_rad = memory->heading_rad,
+        .curvature_1pm = memory->curvature_1pm,
+        .curvature_rate_1pm2 = memory->curvature_rate_1pm2,
+        .visible_m = memory->visible_m,
+        /* An oversteering vehicle has a critical speed, at which this is
+         * 0; what it needs near that is beyond these laws. */
+        .turn_m = fmax(c->wheelbase_m + c->understeer_rads2pm * speed2, c->wheelbase_m / 2),
+    };
+    const double age_s = in->now_ns > memory->ns ? (double)(in->now_ns - memory->ns) * 1e-9 : 0;
+    const double to_now_s = fmin(age_s, PREDICT_MAX_S);
+    carry(control, in, age_s, to_now_s, &pose);
+    memory->ns = in->now_ns;
+    memory->offset_m = pose.offset_m;
+    memory->heading_rad = pose.heading_rad;
+    memory->curvature_1pm = pose.curvature_1pm;
+    memory->curvature_rate_1pm2 = pose.curvature_rate_1pm2;
+    memory->visible_m = pose.visible_m;
+    carry(control, in, 0, fmin(c->actuation_delay_s, PREDICT_MAX_S - to_now_s), &pose);
+    return pose;
+}
+
 void sl_control_step(struct sl_control *control, const struct sl_control_input *in,
                      struct sl_control_output *out)
 {
@@ -296,41 +360,23 @@ void sl_control_step(struct sl_control *control, const struct sl_control_input *
     control->last_ns = in->now_ns > 0 ? in->now_ns : 1;
     remember_steering(control, in);
 
-    const double scale = bound(in->speed_scale, 0, 1);
-    double speed_mps;
-    if (in->hold || lane->state == SL_LANE_LOST) {
-        out->steering_rad = in->steering_rad;
-        speed_mps = fmin(control->speed_free_mps * scale, control->speed_target_mps);
-    } else {
-        const double speed2 = in->speed_mps * in->speed_mps;
-        struct pose pose = {
-            .offset_m = lane->lateral_offset_m,
-            .heading_rad = lane->heading_error_rad,
-            .curvature_1pm = lane->curvature_1pm,
-            .curvature_rate_1pm2 = lane->curvature_rate_1pm2,
-            /* An oversteering vehicle has a critical speed, at which this is
-             * 0; what it needs near that is beyond these laws. */
-            .turn_m = fmax(c->wheelbase_m + c->understeer_rads2pm * speed2, c->wheelbase_m / 2),
-        };
-        predict(control, in, age_s, &pose);
-        switch (c->law) {
-        case SL_LAW_PURE_PURSUIT:
-            out->steering_rad = pure_pursuit(c, &pose, in->speed_mps);
-            break;
-        case SL_LAW_STANLEY:
-            out->steering_rad = stanley(c, &pose, in->speed_mps);
-            break;
-        case SL_LAW_PID:
-            out->steering_rad = pid(c, &pose, in->speed_mps, dt_s, &control->integral);
-            break;
-        }
-        out->steering_rad = gentle(c, &pose, in->speed_mps, out->steering_rad);
+    const bool good = !in->hold && lane->state != SL_LANE_LOST;
+    if (good)
+        remember_lane(control, lane);
+    double speed_mps = 0;
+    if (control->memory.known) {
+        struct pose pose = recall_lane(control, in);
+        out->steering_rad = steer(c, &pose, in->speed_mps, good ? dt_s : 0, &control->integral);
         out->lateral_offset_m = pose.offset_m;
         out->heading_error_rad = pose.heading_rad;
         out->curvature_1pm = pose.curvature_1pm;
-        double visible_m = fmax(fmax((double)lane->left.x_max_m, (double)lane->right.x_max_m), 0.0);
-        control->speed_free_mps = speed_for(c, in, &pose, visible_m);
-        speed_mps = control->speed_free_mps * scale;
+        if (good)
+            control->speed_free_mps = speed_for(c, in, &pose);
+        speed_mps = control->speed_free_mps * bound(in->speed_scale, 0, 1);
+        if (!good)
+            speed_mps = fmin(speed_mps, control->speed_target_mps);
+    } else {
+        out->steering_rad = in->steering_rad;
     }
     out->steering_rad = bound(out->steering_rad, -c->steering_max_rad, c->steering_max_rad);
     speed_mps = bound(speed_mps, control->speed_target_mps - c->decel_max_mps2 * dt_s,

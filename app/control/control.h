@@ -81,9 +81,19 @@ struct sl_control_output {
 /* Steps of which the steering is remembered: 0.4 s at 160 a second. */
 #define SL_CONTROL_HISTORY 64
 
+/* Where the vehicle was in the last good lane, carried along by its motion. */
+struct sl_lane_memory {
+    uint64_t ns; /* at which it was there */
+    double offset_m, heading_rad;
+    double curvature_1pm, curvature_rate_1pm2;
+    double visible_m; /* ahead, over which the bend's change was seen */
+    bool known;
+};
+
 /* What a law remembers from step to step. Plain memory; zeroed by reset. */
 struct sl_control {
     struct sl_control_config config;
+    struct sl_lane_memory memory;
     double integral;         /* of the lateral offset, m s */
     double speed_free_mps;   /* asked of the last good lane, before scale and ramp */
     double speed_target_mps; /* last asked */
@@ -103,9 +113,10 @@ int sl_control_init(struct sl_control *control, const struct sl_control_config *
 void sl_control_reset(struct sl_control *control);
 
 /* One step. The speed ramps from the present one. With a lost lane (or
- * `hold`) the steering asked is the present one and the speed the last one
- * asked, never rising, times speed_scale: how long that may go on is for
- * safety to say; without an earlier lane it is 0. Never asks for more than
+ * `hold`) the last good one is followed, as far as the vehicle's motion tells
+ * where that is by now, and the speed asked is the last one, never rising,
+ * times speed_scale: how long that may go on is for safety to say. Without an
+ * earlier lane the steering asked is the present one and the speed 0. Never asks for more than
  * steering_max_rad. Given a number that is not finite, all outputs are NaN
  * (limits catch them) and the step leaves no trace. Bounded work. */
 void sl_control_step(struct sl_control *control, const struct sl_control_input *in,

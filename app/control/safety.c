@@ -277,7 +277,7 @@ void sl_safety_step(struct sl_safety *s, const struct sl_safety_input *in,
     }
     out->mode = s->mode;
     out->stop_reason = s->stop_reason;
-    out->hold_steering = s->bad_since_ns != 0;
+    out->lane_bad = s->bad_since_ns != 0;
     out->stopped_now = s->stop_unreported;
     s->stop_unreported = false;
 }

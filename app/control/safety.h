@@ -9,8 +9,8 @@
  *   safe stop --arm, when standing and the cause is gone--> armed
  *   any --disarm--> disarmed
  *
- * Driving without a good lane is staged by its duration: hold the last
- * steering at speed, slow down, stop. Every refusal and stop has a reason.
+ * Driving without a good lane is staged by its duration: follow the last good
+ * one at speed, slow down, stop. Every refusal and stop has a reason.
  *
  * Which fault counts where:
  *
@@ -38,7 +38,7 @@ struct sl_safety_config {
     bool recover_source;      /* the same after a camera or detector stall */
     double min_confidence;    /* a lane below this is not good */
     double settle_ms;         /* the lane must be good this long before driving */
-    double hold_ms;           /* lane bad this long: still hold speed and steering */
+    double hold_ms;           /* lane bad this long: still hold the speed */
     double slow_ms;           /* from then until here: slow down; after: stop */
     double slow_scale;        /* share of the speed allowed at the end of slowing */
     double stale_ms;          /* a detection older than this is none */
@@ -79,7 +79,7 @@ struct sl_safety_output {
     uint32_t reaction;    /* enum sl_stage_reaction, while driving */
     uint32_t stop_reason; /* enum sl_reason */
     double speed_scale;   /* 0..1 of the speed that control may ask for */
-    bool hold_steering;   /* keep the last steering instead of the law's */
+    bool lane_bad;        /* not to be steered by */
     bool neutral;         /* outputs to their safe values */
     bool stopped_now;     /* entered safe stop in this step */
 };
@@ -109,7 +109,7 @@ int sl_safety_init(struct sl_safety *safety, const struct sl_safety_config *conf
                    struct sl_error *err);
 
 /* One step, each control tick. In every mode but driving the output is neutral
- * with a speed scale of 0; hold_steering then tells whether there is a good
+ * with a speed scale of 0; lane_bad then tells whether there is a good
  * lane to steer along while coming to a stand. */
 void sl_safety_step(struct sl_safety *safety, const struct sl_safety_input *in,
                     struct sl_safety_output *out);

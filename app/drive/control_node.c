@@ -95,7 +95,7 @@ static struct sl_wish decide(struct sl_control_node *node, const struct sl_safet
         .speed_mps = in->speed_mps,
         .steering_rad = measured ? (double)node->motion.steering_rad : node->applied.steering_rad,
         .steering_measured = measured,
-        .hold = allowed->hold_steering,
+        .hold = allowed->lane_bad,
         .speed_scale = allowed->speed_scale};
     *law = (struct sl_control_output){.steering_rad = wish.steering_rad};
     /* A stop in a bend must not run straight on: while it rolls out it is
@@ -116,7 +116,7 @@ static struct sl_wish decide(struct sl_control_node *node, const struct sl_safet
         wish.steering_rad = law->steering_rad;
         wish.speed_mps = 0.0;
     } else if (!allowed->neutral) {
-        wish.steering_rad = allowed->hold_steering ? node->applied.steering_rad : law->steering_rad;
+        wish.steering_rad = law->steering_rad;
         wish.speed_mps = law->speed_mps;
     }
     return wish;

@@ -352,7 +352,7 @@ static void stages_of_lane_loss(void **state)
     struct rig r;
     rig_in_mode(&r, &CONFIG, SL_MODE_DRIVING);
     assert_int_equal(r.out.reaction, SL_REACT_NONE);
-    assert_false(r.out.hold_steering);
+    assert_false(r.out.lane_bad);
     assert_true(r.out.speed_scale == 1 && !r.out.neutral);
     r.in.lane_state = SL_LANE_LOST;
     for (int bad_ms = 0; bad_ms < 1500; bad_ms += 10) {
@@ -361,7 +361,7 @@ static void stages_of_lane_loss(void **state)
         assert_int_equal(r.out.reaction, bad_ms < 400 ? SL_REACT_HOLD : SL_REACT_SLOW);
         double want = bad_ms < 400 ? 1 : 1 - 0.7 * (bad_ms - 400) / 1100.0;
         assert_true(fabs(r.out.speed_scale - want) < 1e-9);
-        assert_true(r.out.hold_steering);
+        assert_true(r.out.lane_bad);
         assert_false(r.out.neutral);
     }
     tick(&r);
@@ -369,7 +369,7 @@ static void stages_of_lane_loss(void **state)
     assert_int_equal(r.out.reaction, SL_REACT_STOP);
     assert_int_equal(r.out.stop_reason, SL_REASON_LANE_LOST);
     assert_true(r.out.stopped_now && r.out.neutral && r.out.speed_scale == 0);
-    assert_true(r.out.hold_steering);
+    assert_true(r.out.lane_bad);
 
     /* Back in time, at whatever stage: all as before. */
     for (int bad_ms = 10; bad_ms < 1500; bad_ms += 10) {
@@ -380,7 +380,7 @@ static void stages_of_lane_loss(void **state)
         tick(&r);
         assert_int_equal(r.out.mode, SL_MODE_DRIVING);
         assert_int_equal(r.out.reaction, SL_REACT_NONE);
-        assert_true(r.out.speed_scale == 1 && !r.out.hold_steering);
+        assert_true(r.out.speed_scale == 1 && !r.out.lane_bad);
     }
 
     /* No stages: at once. */
@@ -434,7 +434,7 @@ static void stalls_and_staleness(void **state)
         tick(&r);
         uint64_t past_ms = (r.in.now_ns - last_ns) / MS;
         bool stale = past_ms + 20 > 150;
-        assert_int_equal(r.out.hold_steering, stale);
+        assert_int_equal(r.out.lane_bad, stale);
         assert_int_equal(r.out.mode, past_ms + 2 >= 200 ? (uint32_t)SL_MODE_SAFE_STOP
                                                         : (uint32_t)SL_MODE_DRIVING);
     }
@@ -583,7 +583,7 @@ static void arming(void **state)
     assert_int_equal(ask(&r, SL_ACTION_ARM), SL_REASON_NONE);
     ticks(&r, 5000);
     assert_int_equal(r.out.mode, SL_MODE_ARMED);
-    assert_true(r.out.neutral && r.out.hold_steering);
+    assert_true(r.out.neutral && r.out.lane_bad);
     /* Also without any frames it only waits. */
     r.camera = false;
     ticks(&r, 5000);
@@ -807,7 +807,7 @@ static void random_walk(void **state)
                 assert_true(out->stop_reason != SL_REASON_NONE);
             assert_int_equal(out->stopped_now, r.s.stops > stops);
             if (out->reaction == SL_REACT_HOLD || out->reaction == SL_REACT_SLOW)
-                assert_true(out->hold_steering && out->mode == SL_MODE_DRIVING);
+                assert_true(out->lane_bad && out->mode == SL_MODE_DRIVING);
             if (out->mode == SL_MODE_DRIVING) {
                 assert_false(r.in.not_finite || r.in.actuator_failed);
                 assert_true(out->speed_scale >= CONFIG.slow_scale - 1e-9);
@@ -815,7 +815,7 @@ static void random_walk(void **state)
             if (mode != SL_MODE_DRIVING && out->mode == SL_MODE_DRIVING) {
                 assert_true(mode == SL_MODE_ARMED || armed_by_request ||
                             (mode == SL_MODE_DISARMED && i == 0));
-                assert_false(out->hold_steering);
+                assert_false(out->lane_bad);
             }
             if (mode == SL_MODE_SAFE_STOP && out->mode != mode && !requested) {
                 bool lane = reason == SL_REASON_LANE_LOST || reason == SL_REASON_LOW_CONFIDENCE;
