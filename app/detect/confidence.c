@@ -63,10 +63,11 @@ static float width_chance(const struct sl_detector *d)
 
 float sl_confidence(const struct sl_detector *d)
 {
-    return chance(d->evidence, BOTH, BOTH_BIAS) * width_chance(d);
+    return chance(d->evidence, BOTH, BOTH_BIAS) * width_chance(d) * d->trust;
 }
 
 float sl_side_confidence(const struct sl_detector *d, int side)
 {
-    return chance(d->side_evidence[side], SIDE, SIDE_BIAS) * (d->seen[side] ? 1 : width_chance(d));
+    float both = d->seen[side] ? 1 : width_chance(d);
+    return chance(d->side_evidence[side], SIDE, SIDE_BIAS) * both * d->trust;
 }

@@ -156,9 +156,10 @@ int sl_detector_run(struct sl_detector *d, const struct sl_frame_info *info, con
     d->road = found.road;
     sl_result_fit_near(d);
     sl_follow(d);
+    sl_tracks_compare(d);
     sl_evidence(d, &found);
     sl_result_fill(d, out);
-    sl_tracks_learn(d, out->confidence);
+    sl_tracks_learn(d, out->confidence / d->trust);
     set_priors(d);
     return 0;
 }

@@ -126,6 +126,14 @@ struct sl_learned {
     double mean, variance;
 };
 
+/* Where the vehicle was in the lane when that was last believed. */
+struct sl_last_pose {
+    bool known;
+    double y_m, sine; /* as in sl_pose */
+    int frames;       /* since then */
+    int strange;      /* in a row that contradict it */
+};
+
 struct sl_support {
     float side[SL_SIDES];    /* sum over rows of quality times closeness */
     float inliers[SL_SIDES]; /* rows with a candidate on the line */
@@ -184,6 +192,8 @@ struct sl_detector {
     struct sl_track_kept tracks[SL_TRACKS_MAX]; /* the best first */
     int unasked;                                /* frames since other places were searched */
     struct sl_learned width, pitch;
+    struct sl_last_pose last;
+    float trust; /* 0..1, for this frame's lane beside those before it */
 
     bool found; /* `road` holds this frame's lane */
     struct sl_road road;
@@ -310,6 +320,9 @@ void sl_tracks_reset(struct sl_detector *d);
 
 /* track.c: finds the lane of this frame, with those before it in mind. */
 void sl_tracks_look(struct sl_detector *d, struct sl_found *found);
+
+/* track.c: sets `trust`, from this frame's pose. */
+void sl_tracks_compare(struct sl_detector *d);
 
 /* track.c: learns from a lane that was found with such a confidence. */
 void sl_tracks_learn(struct sl_detector *d, float confidence);

@@ -15,11 +15,11 @@
 
 #include "app/detect/detector.h"
 
-#define KEPT           0.25 /* of what spoke for a lane, from frame to frame */
-#define JUMP_PRICE     2.0  /* taken off the score of a lane that was not there before */
-#define WEAK           0.2  /* share of the best's evidence below which a lane is dropped */
-#define UNASKED_FRAMES 4    /* in a row in which a clear track is followed unasked */
-#define FORGET_FRAMES  60   /* without being seen, after which a lane is dropped */
+#define KEPT           .25 /* of what spoke for a lane, from frame to frame */
+#define JUMP_PRICE     2.0 /* taken off the score of a lane that was not there before */
+#define WEAK           0.2 /* share of the best's evidence below which a lane is dropped */
+#define UNASKED_FRAMES 4   /* in a row in which a clear track is followed unasked */
+#define FORGET_FRAMES  60  /* without being seen, after which a lane is dropped */
 
 /* One sigma of what a lane does in a frame, lengths in lane widths. */
 #define OFFSET_STEP    0.06
@@ -38,6 +38,14 @@
 #define PITCH_WANDER 0.0001
 #define ALIKE_FRAMES 10.0 /* that err alike: their number overstates what is known */
 
+/* What no vehicle does from one frame to the next: the lane was mistaken, now or
+ * before. Beside it, in the next lane, is a place like any other. */
+#define LEAP_WIDTHS 0.3
+#define LEAP_SINE   0.2
+#define LEAP_GROWTH 0.1 /* of that, for each frame without a lane that was believed */
+#define LEAP_TRUST  0.25f
+#define LEAP_FRAMES 10 /* of the same story, after which it is believed */
+
 static void learn(struct sl_learned *what, double seen, double variance, double wander,
                   double least)
 {
@@ -53,8 +61,31 @@ void sl_tracks_reset(struct sl_detector *d)
     double width_sd = sl_width_sd(&d->config);
     d->track_count = 0;
     d->unasked = 0;
+    d->last.known = false;
+    d->trust = 1;
     d->width = (struct sl_learned){w, width_sd * width_sd};
     d->pitch = (struct sl_learned){0, SL_PITCH_SIGMA * SL_PITCH_SIGMA};
+}
+
+void sl_tracks_compare(struct sl_detector *d)
+{
+    struct sl_last_pose *last = &d->last;
+    const double w = d->near.p[SL_WIDTH];
+    d->trust = 1;
+    if (!d->config.track)
+        return;
+    if (last->known && last->strange < LEAP_FRAMES) {
+        const double more = 1 + LEAP_GROWTH * last->frames;
+        const double aside = remainder(d->pose.y_m - last->y_m, w);
+        if (fabs(aside) > LEAP_WIDTHS * w * more ||
+            fabs(d->pose.sine - last->sine) > LEAP_SINE * more) {
+            last->strange++;
+            last->frames++;
+            d->trust = LEAP_TRUST;
+            return;
+        }
+    }
+    *last = (struct sl_last_pose){true, d->pose.y_m, d->pose.sine, 0, 0};
 }
 
 void sl_tracks_learn(struct sl_detector *d, float confidence)

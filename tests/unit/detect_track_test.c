@@ -178,6 +178,46 @@ static void waits_before_it_believes(void **state)
     assert_true(fabs((double)run(tracking, &info).lateral_offset_m - lane.offset_m) < 0.15);
 }
 
+/* No vehicle turns by a fifth of a radian between two frames, or leaves half its
+ * lane: what seems so is doubted until it has lasted, and what was before is
+ * believed at once. */
+static void doubts_leaps(void **state)
+{
+    (void)state;
+    const struct sl_detect_config config = paint_config();
+    const struct {
+        double offset_m, heading_rad;
+        bool is_leap;
+    } cases[] = {{0, 0.3, true}, {1.5, 0, true}, {0, 0.08, false}, {0.5, 0, false}};
+    const int leap = 5;
+    for (size_t i = 0; i < 2 * sizeof cases / sizeof cases[0]; i++) {
+        const bool is_short = i % 2 == 1;
+        const int back = leap + (is_short ? 2 : 40);
+        int doubted = 0;
+        start(config);
+        for (int k = 0; k < back + 1; k++) {
+            struct paint_scene scene = paint_usual;
+            struct sl_frame_info info;
+            if (k >= leap && k < back) {
+                scene.offset_m = cases[i / 2].offset_m;
+                scene.heading_rad = cases[i / 2].heading_rad;
+            }
+            paint_road(&config, &scene, nv12, &info);
+            const struct sl_detection found = run(tracking, &info);
+            const float alone = run(fresh, &info).confidence;
+            if (k >= leap && k < back)
+                doubted += found.confidence < 0.3f * alone;
+            else if (k < leap || is_short)
+                assert_true(found.confidence > 0.9f);
+        }
+        const bool expected = !cases[i / 2].is_leap ? doubted == 0
+                              : is_short            ? doubted == 2
+                                                    : doubted >= 5 && doubted <= 20;
+        if (!expected)
+            fail_msg("case %zu: %d frames in doubt", i / 2, doubted);
+    }
+}
+
 /* Frames without any paint: no lane is told, and the same one afterwards. */
 static void survives_gaps(void **state)
 {
@@ -203,7 +243,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(learns_width_and_pitch), cmocka_unit_test(forgets),
         cmocka_unit_test(changes_lanes),          cmocka_unit_test(waits_before_it_believes),
-        cmocka_unit_test(survives_gaps),
+        cmocka_unit_test(doubts_leaps),           cmocka_unit_test(survives_gaps),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
