@@ -34,7 +34,7 @@
 #define FRAME_NS   (50 * SL_NS_PER_MS)
 /* Neither was recorded. People look farther ahead than the small car's settings:
  * by three widths of their lane. */
-#define HUMAN_SPEED_MPS   3.0
+#define HUMAN_SPEED_MPS   2.5
 #define HUMAN_LOOKAHEAD_M 2.0
 
 enum { STILL, TRACKED, MODES };

@@ -47,7 +47,7 @@ floors = {
         "solid_white_right": (99.5, 0.0),
         "highway_1s": (99.5, 0.0),
         "highway_bridge": (99.5, 0.0),
-        "indoor_track": (92.0, 15.0),
+        "indoor_track": (92.5, 15.0),
     },
 }
 worse = 0
