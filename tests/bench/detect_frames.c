@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../unit/detect_paint.h"
+
 #define WIDTH_PX  800
 #define HEIGHT_PX 600
 #define MAGIC     "slframe1"
@@ -206,23 +208,7 @@ int frames_worst(struct frame_set *set)
     memset(set, 0, sizeof *set);
     snprintf(set->name, sizeof set->name, "worst cases, 800x600 luma");
     set->clip_count = 1;
-    set->configs[0] = (struct sl_detect_config){
-        .camera = {.width_px = WIDTH_PX,
-                   .height_px = HEIGHT_PX,
-                   .fx_px = 560,
-                   .fy_px = 560,
-                   .cx_px = 399.5,
-                   .cy_px = 299.5,
-                   .height_m = 1.3,
-                   .forward_m = 1.5,
-                   .pitch_rad = 0.09},
-        .lane_width_m = 3.5,
-        .lane_width_tolerance = 0.2,
-        .marking_width_m = 0.15,
-        .near_m = 2,
-        .far_m = 40,
-        .min_contrast = 6,
-    };
+    set->configs[0] = paint_config();
     struct sl_camera_model camera;
     struct sl_frame_info info = {0};
     const size_t count = (size_t)WIDTH_PX * HEIGHT_PX;

@@ -123,12 +123,17 @@ int main(int argc, char **argv)
     }
     struct labelled_frames labels;
     struct sl_error err = {0};
+    int64_t drives = 2;
+    if (argc > 2 && sl_cli_integer(argv[2], "DRIVES", 0, 1000, &drives, &err) != 0) {
+        fprintf(stderr, "detect_tuned: %s\n", err.text);
+        return SL_EXIT_MISUSE;
+    }
     detector = aligned_alloc(64, sl_detector_size());
     if (detector == NULL)
         give_up("no memory");
     if (labels_read(&labels, argv[1], &err) != 0)
         give_up(err.text);
-    simulate(argc > 2 ? atoi(argv[2]) : 2);
+    simulate((int)drives);
     for (;;) {
         for (int i = 0; i < SL_TUNED_COUNT; i++)
             if (scanf("%lf", &sl_tuned[i]) != 1) {
