@@ -8,12 +8,10 @@
 
 #include "app/detect/detector.h"
 
-#define GAP_ROWS 3
-#define SIGMAS   2.5f /* by which a candidate may miss a chain */
-#define SLOPE_FIRST                                                                                \
-    1.0f               /* uncertainty of a chain of one point's slope, by the slope and a half     \
-                        */
-#define SLOPE_POINTS 8 /* that tell the slope */
+#define GAP_ROWS     3
+#define SIGMAS       2.5f /* by which a candidate may miss a chain */
+#define SLOPE_FIRST  1.0f /* how uncertain one point's slope is, by the slope and a half */
+#define SLOPE_POINTS 8    /* that tell the slope */
 #define LEAST_POINTS 3
 #define WEAK         3.0f /* strength below which a chain's place may be given away */
 

@@ -16,6 +16,7 @@
 #define LINE_SINE  0.75
 #define LINE_STEPS 16
 #define PREVIEW    3.0
+#define MIN_SLOPE  0.002 /* of rays to the ground */
 
 /* Roads bend differently near and far, which one cubic follows only so well,
  * and what is far weighs much in its choice. The pose is that of the near part:
@@ -125,7 +126,7 @@ static bool column_at(const struct sl_detector *d, const struct sl_camera_model 
     double per_s = m->c.fy_px, s_before = 0, v_before = 0;
     double u, v = 0;
     for (int i = 0; i < 8; i++) {
-        if (s < 0.002 || !side_pixel(d, m, side, h / s, &u, &v))
+        if (s < MIN_SLOPE || !side_pixel(d, m, side, h / s, &u, &v))
             return false;
         double off = v - row_px;
         if (fabs(off) < 0.01)
@@ -189,6 +190,37 @@ static void line_polynomial(const struct sl_detector *d, int side, double far_m,
         poly[k] = (float)c[k];
 }
 
+static void add_point(const struct sl_detector *d, double u, double v, struct sl_lane_line *line)
+{
+    const uint32_t n = line->point_count;
+    if (u < -4.0 * d->width_px || u > 5.0 * d->width_px ||
+        (n > 0 && v >= (double)line->points_px[n - 1][1]))
+        return;
+    line->points_px[n][0] = (float)u;
+    line->points_px[n][1] = (float)v;
+    line->point_count++;
+}
+
+/* From the picture's lower edge to the farthest row, evenly but for the lens. */
+static void draw_line(const struct sl_detector *d, const struct sl_camera_model *m, int side,
+                      struct sl_lane_line *line)
+{
+    const struct sl_row *near = &d->rows[0], *far = &d->rows[d->row_count - 1];
+    const double bottom = d->height_px - 1.0;
+    const double per_row = ((double)near->s - (double)far->s) / fmax(near->v - far->v, 1);
+    const double from = (double)near->s + per_row * (bottom - near->v);
+    double u, v;
+    line->point_count = 0;
+    if (column_at(d, m, side, bottom, &u))
+        add_point(d, u, bottom, line);
+    for (int i = 1; i < SL_LANE_POINTS_MAX; i++) {
+        double s = from + ((double)far->s - from) * i / (SL_LANE_POINTS_MAX - 1);
+        double x = m->c.height_m / fmax(s + d->road.p[SL_PITCH], MIN_SLOPE);
+        if (side_pixel(d, m, side, x, &u, &v) && v >= 0)
+            add_point(d, u, v, line);
+    }
+}
+
 static void fill_line(const struct sl_detector *d, const struct sl_camera_model *m, int side,
                       bool seen, float confidence, struct sl_lane_line *line)
 {
@@ -204,18 +236,7 @@ static void fill_line(const struct sl_detector *d, const struct sl_camera_model 
     line->x_min_m = (float)(near_m + m->c.forward_m);
     line->x_max_m = (float)(far_m + m->c.forward_m);
     line_polynomial(d, side, far_m, line->poly);
-    double from = d->height_px - 1.0;
-    double to = d->rows[d->row_count - 1].v;
-    line->point_count = 0;
-    for (int i = 0; i < SL_LANE_POINTS_MAX; i++) {
-        double v = from + (to - from) * i / (SL_LANE_POINTS_MAX - 1);
-        double u;
-        if (!column_at(d, m, side, v, &u) || u < -4.0 * d->width_px || u > 5.0 * d->width_px)
-            continue;
-        line->points_px[line->point_count][0] = (float)u;
-        line->points_px[line->point_count][1] = (float)v;
-        line->point_count++;
-    }
+    draw_line(d, m, side, line);
 }
 
 /* How uncertain the pose is: offset, heading, curvature as pose.c has them; how

@@ -149,6 +149,7 @@ static void score_side(const struct sl_detector *d, const struct sl_row_view *vi
         per_limit2[i] = 1.0f / (limit * limit);
         chance[i] = 2 * limit * view->per_span[i]; /* of each of the row's candidates */
     }
+    float sum = 0, squares = 0, others = 0, others2 = 0;
     int visible = 0, inliers = 0, first = -1, last = -1;
     for (int i = 0; i < view->count; i++) {
         float t = at->t[i];
@@ -160,24 +161,25 @@ static void score_side(const struct sl_detector *d, const struct sl_row_view *vi
             continue;
         float z2 = 0;
         float best = best_of_row(&d->votes, row, t, at->s[i], at->per_s[i], per_limit2[i], &z2);
-        /* What the others might do by chance. Means over the limit's width of
-         * closeness, 1 - z^2, and of its square. */
-        support->chance[side] += chance[i] * (2.0f / 3) * (d->votes.sum[row] - best);
-        support->chance_variance[side] +=
-            chance[i] * (8.0f / 15) * (d->votes.squares[row] - best * best);
+        others += chance[i] * (d->votes.sum[row] - best);
+        others2 += chance[i] * (d->votes.squares[row] - best * best);
         if (best <= 0)
             continue;
-        support->side[side] += best;
-        support->squares[side] += z2 * INLIER_SIGMAS * INLIER_SIGMAS;
+        sum += best;
+        squares += z2;
         inliers++;
         first = first < 0 ? i : first;
         last = i;
     }
+    support->side[side] = sum * view->stride;
+    support->squares[side] = squares * INLIER_SIGMAS * INLIER_SIGMAS;
+    /* Means over the limit's width of closeness, 1 - z^2, and of its square. */
+    support->chance[side] = others * (2.0f / 3);
+    support->chance_variance[side] = others2 * (8.0f / 15);
     support->visible[side] = (float)visible;
     support->inliers[side] = (float)inliers;
     if (inliers > 0)
         support->span[side] = (float)(last - first + 1) / (float)visible;
-    support->side[side] *= view->stride;
 }
 
 void sl_road_score(const struct sl_detector *d, const struct sl_prior *prior,

@@ -20,7 +20,7 @@
 
 /* Rows looked at in pictures that have more than SL_ROWS_MAX of them. Small
  * pictures need each they have. */
-#define ROWS_OF_MANY 56
+#define ROWS_OF_MANY 48
 /* The flanks begin this share of the paint's width beside it, so that paint of
  * up to twice the expected width does not fill them. */
 #define FLANK_GAP 0.5
@@ -240,6 +240,12 @@ struct scan {
     int sign;      /* -1: everything upside down, for dark markings */
 };
 
+static int round_up(float x)
+{
+    const int whole = (int)x;
+    return whole + (x > (float)whole);
+}
+
 static int level(const struct scan *s, int u)
 {
     return s->sign * s->line[u];
@@ -257,7 +263,7 @@ static bool find_edge(const struct scan *s, int from, int direction, int most, f
                       float *edge)
 {
     const int room = direction > 0 ? s->width - 1 - from : from;
-    const int below = (int)ceilf(edge_level); /* the same, for whole numbers */
+    const int below = round_up(edge_level); /* the same, for whole numbers */
     most = most < room ? most : room;
     for (int i = 1; i <= most; i++) {
         int next = from + i * direction;
@@ -319,16 +325,20 @@ static int find_peaks(const struct sl_detector *d, const struct scan *s,
     const int count = s->width;
     const int threshold =
         (int)(fmax(d->config.min_contrast, (double)(NOISE_SHARE * s->noise)) * s->box);
+    const int blocks = (count + SL_BLOCK - 1) / SL_BLOCK;
     int found = 0;
-    for (int u = 0; u < count;) {
-        int block_end = (u / SL_BLOCK + 1) * SL_BLOCK;
-        if (tops[u / SL_BLOCK] < threshold) {
+    for (int u = 0, b = 0; b < blocks; b = u / SL_BLOCK) {
+        while (b < blocks && tops[b] < threshold)
+            b++;
+        if (b == blocks)
+            break;
+        const int block_end = (b + 1) * SL_BLOCK;
+        u = u > b * SL_BLOCK ? u : b * SL_BLOCK;
+        u = next_above(response, u, block_end, threshold);
+        if (u >= block_end || u >= count) {
             u = block_end;
             continue;
         }
-        u = next_above(response, u, block_end, threshold);
-        if (u >= block_end || u >= count)
-            continue;
         /* One maximum for each stretch above the threshold, cut at a box's width. */
         int best = u;
         while (u < count && response[u] >= threshold && u - best <= s->box) {

@@ -182,8 +182,10 @@ static void finish(const struct sl_detector *d, struct trial *trial, struct sl_f
                             GATE_MIDDLE, &h->road) ||
             !is_ego(d, &h->road))
             continue;
-        sl_road_score(d, trial->prior, &h->road, SL_ROWS_ALL, &support);
-        h->score = support.score;
+        if (trial->count > 1) {
+            sl_road_score(d, trial->prior, &h->road, SL_ROWS_ALL, &support);
+            h->score = support.score;
+        }
         if (leader == NULL || h->score > leader->score)
             leader = h;
     }
@@ -257,9 +259,9 @@ static void search(const struct sl_detector *d, const struct strands *strands,
 void sl_search_track(const struct sl_detector *d, const struct sl_prior *prior,
                      const struct sl_road *road, struct sl_found *found)
 {
-    struct trial trial = {.prior = prior};
-    consider(d, road, &trial);
-    finish(d, &trial, found);
+    struct trial trial = {.prior = prior, .count = 1, .best = {{.road = *road}}};
+    if (is_ego(d, road))
+        finish(d, &trial, found);
 }
 
 void sl_search_afresh(const struct sl_detector *d, struct sl_found *found)
