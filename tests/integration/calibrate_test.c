@@ -245,8 +245,8 @@ static void run_interrupted(const char *arguments)
 {
     char command[1024];
     snprintf(command, sizeof command,
-             "cd %s && timeout --preserve-status -s INT 2 " SL_BIN_DIR "/skylane-calibrate %s "
-             ">said 2>&1",
+             "cd %s && " SL_SOURCE_DIR "/tests/integration/interrupt 1 " SL_BIN_DIR
+             "/skylane-calibrate %s >said 2>&1",
              folder, arguments);
     const int status = system(command);
     char *said = read_text("said");

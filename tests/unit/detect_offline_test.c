@@ -434,8 +434,8 @@ static void video_that_is_bad(void **state)
     path_of(path, "pipe");
     assert_int_equal(mkfifo(path, 0600), 0);
     snprintf(command, sizeof command,
-             "cd %s && timeout --preserve-status -s INT 5 " SL_BIN_DIR "/skylane-detect --video - "
-             "--calibration board.ini <>pipe >said 2>&1",
+             "cd %s && " SL_SOURCE_DIR "/tests/integration/interrupt 0.5 " SL_BIN_DIR
+             "/skylane-detect --video - --calibration board.ini <>pipe >said 2>&1",
              folder);
     const int status = system(command);
     assert_int_equal(WEXITSTATUS(status), 1);
@@ -565,7 +565,7 @@ static void a_bar_tells_what_is_left(void **state)
         path_of(path, name);
         assert_int_equal(link(target, path), 0);
     }
-    assert_int_equal(run_in_terminal("timeout --preserve-status -s INT 2",
+    assert_int_equal(run_in_terminal(SL_SOURCE_DIR "/tests/integration/interrupt 2",
                                      "--images many --calibration board.ini "
                                      "--overlay drawn --predictions many.jsonl"),
                      1);
