@@ -9,6 +9,7 @@
 static const char *const NAMES[] = {
     [SL_ACTION_ARM] = "arm",       [SL_ACTION_DISARM] = "disarm", [SL_ACTION_PAUSE] = "pause",
     [SL_ACTION_RESUME] = "resume", [SL_ACTION_STOP] = "stop",     [SL_ACTION_RESPAWN] = "respawn",
+    [SL_ACTION_SET] = "set",
 };
 #define KINDS (sizeof NAMES / sizeof NAMES[0])
 
@@ -26,9 +27,11 @@ const char *sl_action_name(uint32_t kind)
     return kind > 0 && kind < KINDS ? NAMES[kind] : "unknown";
 }
 
-int sl_action_send(const char *action_bus, const char *state_bus, enum sl_action_kind kind,
-                   unsigned timeout_ms, struct sl_error *err)
+/* Sends what only lacks its times. */
+static int send(const char *action_bus, const char *state_bus, struct sl_action action,
+                unsigned timeout_ms, struct sl_error *err)
 {
+    const uint32_t kind = action.kind;
     struct sl_bus_reader *states = NULL;
     struct sl_bus_writer *actions = NULL;
     /* Root may ask any user's vehicle. */
@@ -59,8 +62,8 @@ int sl_action_send(const char *action_bus, const char *state_bus, enum sl_action
 
     const uint64_t now = sl_clock_now_ns();
     const uint64_t deadline = now + timeout_ms * SL_NS_PER_MS;
-    const struct sl_action action = {
-        .id = now, .issued_ns = now, .expires_ns = deadline, .kind = kind};
+    action.id = action.issued_ns = now;
+    action.expires_ns = deadline;
     sl_bus_write(actions, &action, sizeof action, now);
     rc = -ETIMEDOUT;
     while (rc == -ETIMEDOUT && sl_bus_wait(states, deadline) == 0) {
@@ -81,4 +84,21 @@ done:
     sl_bus_writer_close(actions);
     sl_bus_reader_close(states);
     return rc;
+}
+
+int sl_action_send(const char *action_bus, const char *state_bus, enum sl_action_kind kind,
+                   unsigned timeout_ms, struct sl_error *err)
+{
+    return send(action_bus, state_bus, (struct sl_action){.kind = kind}, timeout_ms, err);
+}
+
+int sl_action_set(const char *action_bus, const char *state_bus, const char *setting,
+                  unsigned timeout_ms, struct sl_error *err)
+{
+    struct sl_action action = {.kind = SL_ACTION_SET};
+    if (strlen(setting) >= sizeof action.setting)
+        return sl_error_set(err, -EINVAL, "\"%s\" is longer than %zu characters", setting,
+                            sizeof action.setting - 1);
+    memcpy(action.setting, setting, strlen(setting));
+    return send(action_bus, state_bus, action, timeout_ms, err);
 }

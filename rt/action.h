@@ -20,4 +20,9 @@ const char *sl_action_name(uint32_t kind);
 int sl_action_send(const char *action_bus, const char *state_bus, enum sl_action_kind kind,
                    unsigned timeout_ms, struct sl_error *err);
 
+/* The same for SL_ACTION_SET: `setting` is "section.key=value", shorter than
+ * SL_ACTION_SETTING_MAX (else -EINVAL). */
+int sl_action_set(const char *action_bus, const char *state_bus, const char *setting,
+                  unsigned timeout_ms, struct sl_error *err);
+
 #endif

@@ -37,6 +37,9 @@ static const struct {
                                  "what stopped the vehicle is still there; remove it first"},
     [SL_REASON_SHUTDOWN] = {"shutdown", "the program is ending"},
     [SL_REASON_STALE_REQUEST] = {"stale_request", "the request had expired when it arrived"},
+    [SL_REASON_SETTING] = {"setting",
+                           "there is no such setting, it cannot be changed while running, or it "
+                           "does not take this value; \"skylane config --reference\" tells"},
 };
 
 const char *sl_reason_text(uint32_t reason)

@@ -19,7 +19,7 @@ enum sl_record_type {
     SL_RECORD_STATE = SL_FOURCC('S', 'T', 'A', '1'),
     SL_RECORD_ODOMETRY = SL_FOURCC('O', 'D', 'O', '1'),
     SL_RECORD_TRUTH = SL_FOURCC('T', 'R', 'U', '1'),
-    SL_RECORD_ACTION = SL_FOURCC('A', 'C', 'T', '1'),
+    SL_RECORD_ACTION = SL_FOURCC('A', 'C', 'T', '2'),
 };
 
 #define SL_BUS_CAMERA    "camera_feed"
@@ -116,6 +116,7 @@ enum sl_reason {
     SL_REASON_FAULT_PRESENT,    /* the cause of the stop still holds */
     SL_REASON_SHUTDOWN,         /* the program is ending */
     SL_REASON_STALE_REQUEST,    /* a request that came too late */
+    SL_REASON_SETTING,          /* no such live setting, or not this value */
     SL_REASON_COUNT
 };
 
@@ -217,7 +218,10 @@ enum sl_action_kind {
     SL_ACTION_RESUME,
     SL_ACTION_STOP,
     SL_ACTION_RESPAWN, /* simulator only */
+    SL_ACTION_SET,     /* a live setting */
 };
+
+#define SL_ACTION_SETTING_MAX 96
 
 struct sl_action {
     uint64_t id; /* chosen by the sender, rising */
@@ -225,6 +229,7 @@ struct sl_action {
     uint64_t expires_ns; /* refused after this time */
     uint32_t kind;       /* enum sl_action_kind */
     uint32_t reserved;
+    char setting[SL_ACTION_SETTING_MAX]; /* of SL_ACTION_SET: "section.key=value", ends with 0 */
 };
 
 #endif

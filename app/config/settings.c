@@ -48,7 +48,9 @@ static bool trimmed(char *to, size_t room, const char *from, size_t length)
     return true;
 }
 
-int sl_settings_set(struct sl_settings *settings, const char *assignment, struct sl_error *err)
+/* The key of an assignment, and its value's text. */
+static int split(const char *assignment, const struct sl_key **key, char value[1024],
+                 struct sl_error *err)
 {
     const char *equals = strchr(assignment, '=');
     const char *dot = strchr(assignment, '.');
@@ -56,15 +58,42 @@ int sl_settings_set(struct sl_settings *settings, const char *assignment, struct
         return sl_error_set(err, -EINVAL,
                             "\"%.80s\": expected section.key=value, as in control.speed_mps=5",
                             assignment);
-    char section[64], name[64], value[1024];
+    char section[64], name[64];
     if (!trimmed(section, sizeof section, assignment, (size_t)(dot - assignment)) ||
         !trimmed(name, sizeof name, dot + 1, (size_t)(equals - dot - 1)) ||
-        !trimmed(value, sizeof value, equals + 1, strlen(equals + 1)))
+        !trimmed(value, 1024, equals + 1, strlen(equals + 1)))
         return sl_error_set(err, -EINVAL, "\"%.80s...\": longer than any setting", assignment);
-    const struct sl_key *key = sl_key_find(section, name);
-    if (key == NULL)
-        return sl_key_unknown(section, name, err);
-    return sl_key_set(settings, key, value, err);
+    *key = sl_key_find(section, name);
+    return *key != NULL ? 0 : sl_key_unknown(section, name, err);
+}
+
+int sl_settings_set(struct sl_settings *settings, const char *assignment, struct sl_error *err)
+{
+    const struct sl_key *key;
+    char value[1024];
+    int rc = split(assignment, &key, value, err);
+    return rc != 0 ? rc : sl_key_set(settings, key, value, err);
+}
+
+int sl_settings_set_live(struct sl_settings *settings, const char *assignment, struct sl_error *err)
+{
+    const struct sl_key *key;
+    char value[1024];
+    int rc = split(assignment, &key, value, err);
+    if (rc != 0)
+        return rc;
+    if (!key->live)
+        return sl_error_set(err, -EINVAL,
+                            "%s.%s cannot be changed while running; set it in the settings file "
+                            "or with -o, and start again",
+                            key->section, key->name);
+    struct sl_settings changed = *settings;
+    rc = sl_key_set(&changed, key, value, err);
+    if (rc == 0)
+        rc = sl_settings_check(&changed, err);
+    if (rc == 0)
+        *settings = changed;
+    return rc;
 }
 
 static int check_less(double a, const char *a_name, double b, const char *b_name, const char *unit,

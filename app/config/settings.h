@@ -47,6 +47,11 @@ int sl_settings_read(struct sl_settings *settings, const char *path, struct sl_e
 /* One "section.key=value", as of -o. 0 or -EINVAL. */
 int sl_settings_set(struct sl_settings *settings, const char *assignment, struct sl_error *err);
 
+/* The same while the vehicle drives: refuses keys that cannot be changed then,
+ * and what does not fit the other settings. `settings` is unchanged unless 0. */
+int sl_settings_set_live(struct sl_settings *settings, const char *assignment,
+                         struct sl_error *err);
+
 /* What single keys cannot say: near < far, slow after hold and so on.
  * 0, or -EINVAL naming both keys. Call after the last read or set. */
 int sl_settings_check(const struct sl_settings *settings, struct sl_error *err);

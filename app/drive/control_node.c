@@ -65,6 +65,19 @@ static void answer_request(struct sl_drive *drive, const struct sl_safety_input 
     atomic_store_explicit(&node->requests_taken, count, memory_order_release);
 }
 
+/* A setting was changed: between two steps, all of it at once. */
+static void take_tuning(struct sl_control_node *node)
+{
+    struct sl_tuning tuning;
+    uint64_t count;
+    if (!sl_latch_try_read(&node->tuning, &tuning, sizeof tuning, &count) ||
+        count == node->tunings_taken)
+        return; /* none, or half written: the next tick will see it */
+    node->tunings_taken = count;
+    node->control.config = tuning.control;
+    node->safety.config = tuning.safety;
+}
+
 static void note_stop(struct sl_drive *drive, uint32_t reason)
 {
     struct sl_control_node *node = &drive->control;
@@ -177,6 +190,7 @@ static void step(struct sl_drive *drive, uint64_t now_ns, bool fresh, uint64_t w
 {
     struct sl_control_node *node = &drive->control;
     take_odometry(node, now_ns);
+    take_tuning(node);
     const struct sl_safety_input in = {
         .now_ns = now_ns,
         .frame_ns = drive->lockstep

@@ -177,6 +177,7 @@ int sl_drive_open(struct sl_drive **drive, const struct sl_settings *settings,
     if (d == NULL)
         return sl_error_set(err, -ENOMEM, "no memory for the control path");
     d->settings = settings;
+    d->live = *settings;
     d->log = options->log;
     d->lockstep = options->lockstep;
     int rc = open_bridge(d, err);
@@ -240,11 +241,34 @@ int sl_drive_start(struct sl_drive *d, struct sl_error *err)
     return rc;
 }
 
+static uint32_t change_setting(struct sl_drive *d, const struct sl_action *action)
+{
+    char setting[SL_ACTION_SETTING_MAX];
+    struct sl_error err;
+    memcpy(setting, action->setting, sizeof setting);
+    setting[sizeof setting - 1] = '\0';
+    if (sl_settings_set_live(&d->live, setting, &err) != 0) {
+        sl_log(d->log, SL_LOG_WARNING, "not set: {}", sl_log_copy(err.text));
+        return SL_REASON_SETTING;
+    }
+    struct sl_tuning tuning;
+    sl_settings_control(&d->live, &tuning.control);
+    sl_settings_safety(&d->live, &tuning.safety);
+    sl_latch_write(&d->control.tuning, &tuning, sizeof tuning);
+    sl_log(d->log, SL_LOG_INFO, "set: {}", sl_log_copy(setting));
+    return SL_REASON_NONE;
+}
+
 static void pass_request(struct sl_drive *d, const struct sl_action *action)
 {
     if (sl_clock_now_ns() > action->expires_ns && !d->lockstep) {
         d->action_id = action->id;
         d->action_reason = SL_REASON_STALE_REQUEST;
+        return;
+    }
+    if (action->kind == SL_ACTION_SET) {
+        d->action_id = action->id;
+        d->action_reason = change_setting(d, action);
         return;
     }
     const struct sl_request request = {.id = action->id, .kind = action->kind};

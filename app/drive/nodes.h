@@ -55,6 +55,13 @@ struct sl_request {
     uint32_t kind;
 };
 
+/* What live settings change. */
+struct sl_tuning {
+    struct sl_control_config control;
+    struct sl_safety_config safety;
+};
+_Static_assert(sizeof(struct sl_tuning) <= SL_LATCH_WORDS * 8, "a tuning fits a latch");
+
 struct sl_control_node {
     struct sl_node_thread thread;
     struct sl_bus_reader *detections;
@@ -80,6 +87,8 @@ struct sl_control_node {
     /* between threads */
     struct sl_latch request;         /* struct sl_request, from the polling thread */
     _Atomic uint64_t requests_taken; /* of those */
+    struct sl_latch tuning;          /* struct sl_tuning, from the polling thread */
+    uint64_t tunings_taken;          /* of those */
     struct sl_latch published;       /* struct sl_state, to the polling thread */
     _Atomic uint32_t stop_reasons[SL_DRIVE_STOPS_MAX];
     _Atomic uint64_t stop_count;
@@ -100,6 +109,7 @@ struct sl_drive {
     uint64_t started_ns;
 
     /* the polling thread's own */
+    struct sl_settings live; /* with what was changed since the start */
     struct sl_bus_writer *state_writer;
     struct sl_bus_reader *actions;
     uint64_t action_id;

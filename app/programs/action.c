@@ -11,12 +11,15 @@ static const char HELP[] =
     "skylane action - ask a running vehicle (or simulator) for something\n"
     "\n"
     "usage: skylane action [options] arm|disarm|pause|resume|stop|respawn\n"
+    "       skylane action [options] set SECTION.KEY=VALUE\n"
     "\n"
     "  arm       drive as soon as the lane is good\n"
     "  disarm    outputs neutral until armed again\n"
     "  pause     stop in the lane; resume: drive on\n"
     "  stop      safe stop; needs arm to drive again\n"
     "  respawn   simulator: back to the start of the track\n"
+    "  set       a setting that may be changed while driving, until the vehicle's program ends;\n"
+    "            skylane config --reference tells which\n"
     "\n"
     "  --action-bus NAME  --state-bus NAME    other buses than " SL_BUS_ACTION " and " SL_BUS_STATE
     "\n"
@@ -25,6 +28,7 @@ static const char HELP[] =
     "\n"
     "examples:\n"
     "  skylane action pause && skylane action resume\n"
+    "  skylane action set control.speed_mps=5\n"
     "\n"
     "exit status: 0 (accepted), 1 (refused, or nobody answered), 2 (misuse)\n";
 
@@ -66,12 +70,20 @@ int main(int argc, char **argv)
             return sl_cli_bad_option(VERB, answer, argv, OPTIONS);
         }
     }
-    if (optind != argc - 1)
-        return sl_cli_misuse(VERB, "name one of arm, disarm, pause, resume, stop, respawn");
+    if (optind == argc)
+        return sl_cli_misuse(VERB, "name one of arm, disarm, pause, resume, stop, respawn, set");
     uint32_t kind = sl_action_parse(argv[optind]);
     if (kind == 0)
         return sl_cli_misuse(VERB, "there is no action \"%s\"", argv[optind]);
-    if (sl_action_send(action_bus, state_bus, kind, (unsigned)timeout_ms, &err) != 0) {
+    const bool set = kind == SL_ACTION_SET;
+    if (set && (optind != argc - 2 || strchr(argv[optind + 1], '=') == NULL))
+        return sl_cli_misuse(VERB, "set takes SECTION.KEY=VALUE, such as control.speed_mps=5");
+    if (!set && optind != argc - 1)
+        return sl_cli_bad_operand(VERB, argv[optind + 1]);
+    const unsigned wait_ms = (unsigned)timeout_ms;
+    const int rc = set ? sl_action_set(action_bus, state_bus, argv[optind + 1], wait_ms, &err)
+                       : sl_action_send(action_bus, state_bus, kind, wait_ms, &err);
+    if (rc != 0) {
         fprintf(stderr, "skylane " VERB ": %s\n", err.text);
         return SL_EXIT_FAILED;
     }

@@ -509,10 +509,11 @@ static void smaller_records_have_every_field(void **unused)
     cJSON_Delete(json);
 
     const struct sl_action action = {
-        .id = 1, .issued_ns = 2, .expires_ns = 3, .kind = SL_ACTION_RESPAWN};
+        .id = 1, .issued_ns = 2, .expires_ns = 3, .kind = SL_ACTION_SET, .setting = "a.b=1"};
     json = dumped(SL_BUS_ACTION, SL_RECORD_ACTION, &action, sizeof action);
-    assert_int_equal(cJSON_GetArraySize(item(json, "record")), 4);
-    assert_word(json, "record.kind", "respawn");
+    assert_int_equal(cJSON_GetArraySize(item(json, "record")), 5);
+    assert_word(json, "record.kind", "set");
+    assert_word(json, "record.setting", "a.b=1");
     cJSON_Delete(json);
 }
 

@@ -204,6 +204,16 @@ static void clean_end_leaves_neutral_outputs(void **unused)
     assert_int_equal(program_wait(&run, 5), 0);
 }
 
+static bool slow(const struct sl_state *s)
+{
+    return s->mode == SL_MODE_DRIVING && s->speed_mps > 0.5f && s->speed_mps < 1.1f;
+}
+
+static bool quick(const struct sl_state *s)
+{
+    return s->mode == SL_MODE_DRIVING && s->speed_mps > 3;
+}
+
 /* The last centimetres a second fade slowly: asks until it is accepted. */
 static void arm_when_it_stands(void)
 {
@@ -234,7 +244,20 @@ static void requests_are_answered(void **unused)
     assert_int_equal(state.stop_reason, SL_REASON_REQUESTED);
     arm_when_it_stands();
     must_drive();
+    assert_int_equal(sl_action_set(SL_BUS_ACTION, SL_BUS_STATE, "control.speed_mps=1", 2000, &err),
+                     0);
+    assert_true(await_state(states, 10000, slow, &state));
+    assert_int_equal(sl_action_set(SL_BUS_ACTION, SL_BUS_STATE, "control.speed_mps=-1", 2000, &err),
+                     -EPERM);
+    assert_int_equal(sl_action_set(SL_BUS_ACTION, SL_BUS_STATE, "control.law=pid", 2000, &err),
+                     -EPERM);
     struct program action;
+    program_start(&action, NULL, "action", "set", "control.speed_mps=8", NULL);
+    assert_int_equal(program_wait(&action, 10), 0);
+    assert_true(await_state(states, 10000, quick, &state));
+    program_start(&action, NULL, "action", "set", "vehicle.wheelbase_m=3", NULL);
+    assert_int_equal(program_wait(&action, 10), 1);
+    assert_true(program_said(&action, "cannot be changed while running"));
     program_start(&action, NULL, "action", "disarm", NULL);
     assert_int_equal(program_wait(&action, 10), 0);
     program_start(&action, NULL, "action", "resume", NULL);

@@ -214,11 +214,14 @@ static void add_truth(cJSON *to, const void *data)
 static void add_action(cJSON *to, const void *data)
 {
     const struct sl_action *a = data;
-    const bool known = a->kind >= SL_ACTION_ARM && a->kind <= SL_ACTION_RESPAWN;
+    const bool known = a->kind >= SL_ACTION_ARM && a->kind <= SL_ACTION_SET;
     bus_json_add_u64(to, "id", a->id);
     bus_json_add_u64(to, "issued_ns", a->issued_ns);
     bus_json_add_u64(to, "expires_ns", a->expires_ns);
     add_word(to, "kind", a->kind, known ? sl_action_name(a->kind) : NULL);
+    char setting[sizeof a->setting + 1];
+    snprintf(setting, sizeof setting, "%.*s", (int)sizeof a->setting, a->setting);
+    cJSON_AddStringToObject(to, "setting", setting);
 }
 
 static const struct {

@@ -51,6 +51,7 @@ class Action(enum.IntEnum):
     RESUME = 4
     STOP = 5
     RESPAWN = 6
+    SET = 7
 
 
 class Record(ctypes.Structure):
@@ -248,11 +249,12 @@ class Truth(Record):
 class ActionRequest(Record):
     C_NAME = "sl_action"
     BUS = "vehicle_action"
-    TYPE = _fourcc("ACT1")
+    TYPE = _fourcc("ACT2")
     _fields_ = [
         ("id", _u64),
         ("issued_ns", _u64),
         ("expires_ns", _u64),
         ("kind", _u32),
         ("reserved", _u32),
+        ("setting", ctypes.c_char * 96),
     ]
