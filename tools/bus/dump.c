@@ -8,15 +8,15 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "net/json.h"
+#include "net/record_json.h"
 #include "rt/bus.h"
 #include "rt/cli.h"
 #include "rt/clock.h"
 #include "rt/records.h"
-#include "tools/bus/json.h"
 #include "tools/bus/look.h"
 #include "tools/bus/picture.h"
 #include "tools/bus/record.h"
-#include "tools/bus/record_json.h"
 #include "tools/bus/verbs.h"
 #include "tools/bus/words.h"
 
@@ -118,19 +118,19 @@ static int write_json(FILE *to, const struct options *o, const struct bus_record
     const void *data = frame ? record->meta : record->data;
     const size_t size = frame ? sizeof(struct sl_frame_info) : record->size;
     char type[16];
-    cJSON *fields = bus_record_json(record->type, data, size, err);
+    cJSON *fields = sl_record_json(record->type, data, size, err);
     if (fields == NULL)
         return -ENOTSUP;
     cJSON *json = cJSON_CreateObject();
     bus_type_word(type, sizeof type, record->type);
     cJSON_AddStringToObject(json, "bus", o->bus);
     cJSON_AddStringToObject(json, "type", type);
-    bus_json_add_u64(json, "seq", record->seq);
-    bus_json_add_u64(json, "missed", record->missed);
-    bus_json_add_u64(json, "measured_ns", record->measured_ns);
-    bus_json_add_u64(json, "published_ns", record->published_ns);
+    sl_json_add_u64(json, "seq", record->seq);
+    sl_json_add_u64(json, "missed", record->missed);
+    sl_json_add_u64(json, "measured_ns", record->measured_ns);
+    sl_json_add_u64(json, "published_ns", record->published_ns);
     cJSON_AddItemToObject(json, "record", fields);
-    const int rc = bus_json_write(to, json, o->follow || o->count > 1, err);
+    const int rc = sl_json_write(to, json, o->follow || o->count > 1, err);
     cJSON_Delete(json);
     return rc;
 }

@@ -2,7 +2,7 @@
 
 #include <stdio.h>
 
-#include "tools/bus/json.h"
+#include "net/json.h"
 #include "tools/bus/words.h"
 
 static cJSON *process_json(int32_t pid)
@@ -25,16 +25,16 @@ static cJSON *reader_json(const struct sl_bus_status_reader *r)
     char user[40];
     cJSON *o = process_json(r->pid);
     bus_user_text(user, sizeof user, r->uid);
-    bus_json_add_u64(o, "uid", r->uid);
+    sl_json_add_u64(o, "uid", r->uid);
     cJSON_AddStringToObject(o, "user", user);
     cJSON_AddBoolToObject(o, "realtime", r->realtime != 0);
     cJSON_AddBoolToObject(o, "asleep", r->asleep != 0);
     if (r->holds != 0)
-        bus_json_add_u64(o, "holds_slot", r->holds - 1);
+        sl_json_add_u64(o, "holds_slot", r->holds - 1);
     else
         cJSON_AddNullToObject(o, "holds_slot");
-    bus_json_add_u64(o, "attached_ns", r->attached_ns);
-    bus_json_add_u64(o, "overruns", r->overruns);
+    sl_json_add_u64(o, "attached_ns", r->attached_ns);
+    sl_json_add_u64(o, "overruns", r->overruns);
     return o;
 }
 
@@ -44,8 +44,8 @@ static void add_frame(cJSON *to, const struct bus_look *look)
     if (look->width_px == 0)
         return;
     cJSON *frame = cJSON_AddObjectToObject(to, "frame");
-    bus_json_add_u64(frame, "width_px", look->width_px);
-    bus_json_add_u64(frame, "height_px", look->height_px);
+    sl_json_add_u64(frame, "width_px", look->width_px);
+    sl_json_add_u64(frame, "height_px", look->height_px);
     cJSON_AddStringToObject(frame, "fourcc", sl_frame_format_name(look->fourcc, name));
 }
 
@@ -56,28 +56,28 @@ static void add_living(cJSON *to, const struct bus_look *look)
     bus_type_word(type, sizeof type, s->type);
     cJSON_AddStringToObject(to, "type", type);
     add_frame(to, look);
-    bus_json_add_u64(to, "slot_count", s->slot_count);
-    bus_json_add_u64(to, "slot_bytes", s->slot_bytes);
-    bus_json_add_u64(to, "memory_bytes", s->memory_bytes);
+    sl_json_add_u64(to, "slot_count", s->slot_count);
+    sl_json_add_u64(to, "slot_bytes", s->slot_bytes);
+    sl_json_add_u64(to, "memory_bytes", s->memory_bytes);
     cJSON_AddStringToObject(to, "pages", bus_pages_word(s->pages));
     cJSON_AddBoolToObject(to, "locked", s->locked != 0);
     cJSON_AddStringToObject(to, "access", bus_access_word(s->access));
-    bus_json_add_u64(to, "started_ns", s->started_ns);
-    bus_json_add_u64(to, "now_ns", s->now_ns);
-    bus_json_add_u64(to, "published", s->published);
-    bus_json_add_u64(to, "newest_ns", s->newest_ns);
+    sl_json_add_u64(to, "started_ns", s->started_ns);
+    sl_json_add_u64(to, "now_ns", s->now_ns);
+    sl_json_add_u64(to, "published", s->published);
+    sl_json_add_u64(to, "newest_ns", s->newest_ns);
     if (s->newest_ns != 0 && s->now_ns >= s->newest_ns)
-        bus_json_add_figure(to, "age_ms", (double)(s->now_ns - s->newest_ns) * 1e-6);
+        sl_json_add_figure(to, "age_ms", (double)(s->now_ns - s->newest_ns) * 1e-6);
     else
         cJSON_AddNullToObject(to, "age_ms");
     if (look->compared)
-        bus_json_add_figure(to, "rate_hz", look->rate_hz);
+        sl_json_add_figure(to, "rate_hz", look->rate_hz);
     else
         cJSON_AddNullToObject(to, "rate_hz");
-    bus_json_add_u64(to, "overruns", s->overruns);
+    sl_json_add_u64(to, "overruns", s->overruns);
     if (look->compared)
-        bus_json_add_u64(to, "overruns_since", look->overruns_since);
-    bus_json_add_u64(to, "reader_count", s->reader_count);
+        sl_json_add_u64(to, "overruns_since", look->overruns_since);
+    sl_json_add_u64(to, "reader_count", s->reader_count);
     cJSON *readers = cJSON_AddArrayToObject(to, "readers");
     for (uint32_t i = 0; i < bus_readers_listed(s); i++)
         cJSON_AddItemToArray(readers, reader_json(&s->readers[i]));

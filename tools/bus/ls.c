@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "net/json.h"
 #include "rt/cli.h"
 #include "rt/clock.h"
-#include "tools/bus/json.h"
 #include "tools/bus/look.h"
 #include "tools/bus/look_json.h"
 #include "tools/bus/show.h"
@@ -105,7 +105,7 @@ static int list(char *const *names, int count, const struct options *o)
         status = drop_absent(&looks);
     if (rc == 0 && o->json) {
         cJSON *json = bus_looks_json(&looks);
-        rc = bus_json_write(stdout, json, false, &err);
+        rc = sl_json_write(stdout, json, false, &err);
         cJSON_Delete(json);
     } else if (rc == 0 && looks.count > 0) {
         bus_show_table(stdout, &looks, &show);

@@ -7,9 +7,9 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "net/json.h"
 #include "rt/cli.h"
 #include "rt/clock.h"
-#include "tools/bus/json.h"
 #include "tools/bus/look.h"
 #include "tools/bus/look_json.h"
 #include "tools/bus/show.h"
@@ -132,7 +132,7 @@ static int put_looks(const struct bus_looks *looks, const struct options *o, str
     char time[32];
     if (o->json) {
         cJSON *json = bus_looks_json(looks);
-        const int rc = bus_json_write(stdout, json, true, err);
+        const int rc = sl_json_write(stdout, json, true, err);
         cJSON_Delete(json);
         return rc;
     }

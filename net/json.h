@@ -1,7 +1,7 @@
 /* Numbers as JSON without loss: cJSON's own are doubles, which round whole
  * numbers above 2^53 and print a float 0.1 as 0.100000001490116. */
-#ifndef SL_TOOLS_BUS_JSON_H
-#define SL_TOOLS_BUS_JSON_H
+#ifndef SL_NET_JSON_H
+#define SL_NET_JSON_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -11,17 +11,17 @@
 
 #include "rt/error.h"
 
-void bus_json_add_u64(cJSON *to, const char *key, uint64_t value);
+void sl_json_add_u64(cJSON *to, const char *key, uint64_t value);
 
 /* The fewest digits that give the same float back; null if it is not finite. */
-cJSON *bus_json_float(float value);
-void bus_json_add_float(cJSON *to, const char *key, float value);
+cJSON *sl_json_float(float value);
+void sl_json_add_float(cJSON *to, const char *key, float value);
 
 /* Six significant digits, for figures that were measured; null likewise. */
-void bus_json_add_figure(cJSON *to, const char *key, double value);
+void sl_json_add_figure(cJSON *to, const char *key, double value);
 
 /* Writes it on one line or on many, ends the line and flushes. 0, or a
  * negative errno with a sentence: -EPIPE if nobody reads any more. */
-int bus_json_write(FILE *to, const cJSON *value, bool one_line, struct sl_error *err);
+int sl_json_write(FILE *to, const cJSON *value, bool one_line, struct sl_error *err);
 
 #endif

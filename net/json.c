@@ -1,4 +1,4 @@
-#include "tools/bus/json.h"
+#include "net/json.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -7,14 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-void bus_json_add_u64(cJSON *to, const char *key, uint64_t value)
+void sl_json_add_u64(cJSON *to, const char *key, uint64_t value)
 {
     char text[24];
     snprintf(text, sizeof text, "%" PRIu64, value);
     cJSON_AddRawToObject(to, key, text);
 }
 
-cJSON *bus_json_float(float value)
+cJSON *sl_json_float(float value)
 {
     char text[32];
     if (!isfinite(value))
@@ -27,12 +27,12 @@ cJSON *bus_json_float(float value)
     return cJSON_CreateRaw(text);
 }
 
-void bus_json_add_float(cJSON *to, const char *key, float value)
+void sl_json_add_float(cJSON *to, const char *key, float value)
 {
-    cJSON_AddItemToObject(to, key, bus_json_float(value));
+    cJSON_AddItemToObject(to, key, sl_json_float(value));
 }
 
-void bus_json_add_figure(cJSON *to, const char *key, double value)
+void sl_json_add_figure(cJSON *to, const char *key, double value)
 {
     char text[32];
     snprintf(text, sizeof text, "%.6g", value);
@@ -42,7 +42,7 @@ void bus_json_add_figure(cJSON *to, const char *key, double value)
         cJSON_AddNullToObject(to, key);
 }
 
-int bus_json_write(FILE *to, const cJSON *value, bool one_line, struct sl_error *err)
+int sl_json_write(FILE *to, const cJSON *value, bool one_line, struct sl_error *err)
 {
     char *text = one_line ? cJSON_PrintUnformatted(value) : cJSON_Print(value);
     if (text == NULL)

@@ -1,12 +1,12 @@
-#include "tools/bus/record_json.h"
+#include "net/record_json.h"
 
 #include <errno.h>
 #include <stdbool.h>
 #include <string.h>
 
+#include "net/json.h"
 #include "rt/action.h"
 #include "rt/records.h"
-#include "tools/bus/json.h"
 
 /* A record comes from another process: a code may be one that has no word. */
 static void add_word(cJSON *to, const char *key, uint32_t code, const char *word)
@@ -14,7 +14,7 @@ static void add_word(cJSON *to, const char *key, uint32_t code, const char *word
     if (word != NULL)
         cJSON_AddStringToObject(to, key, word);
     else
-        bus_json_add_u64(to, key, code);
+        sl_json_add_u64(to, key, code);
 }
 
 static void add_mode(cJSON *to, const char *key, uint32_t mode)
@@ -52,19 +52,19 @@ static void add_frame(cJSON *to, const void *data)
 {
     const struct sl_frame_info *f = data;
     char name[5];
-    bus_json_add_u64(to, "frame_id", f->frame_id);
-    bus_json_add_u64(to, "exposed_ns", f->exposed_ns);
-    bus_json_add_u64(to, "received_ns", f->received_ns);
-    bus_json_add_u64(to, "dropped", f->dropped);
+    sl_json_add_u64(to, "frame_id", f->frame_id);
+    sl_json_add_u64(to, "exposed_ns", f->exposed_ns);
+    sl_json_add_u64(to, "received_ns", f->received_ns);
+    sl_json_add_u64(to, "dropped", f->dropped);
     cJSON_AddStringToObject(to, "fourcc", sl_frame_format_name(f->fourcc, name));
-    bus_json_add_u64(to, "width_px", f->width_px);
-    bus_json_add_u64(to, "height_px", f->height_px);
-    bus_json_add_u64(to, "size_bytes", f->size_bytes);
+    sl_json_add_u64(to, "width_px", f->width_px);
+    sl_json_add_u64(to, "height_px", f->height_px);
+    sl_json_add_u64(to, "size_bytes", f->size_bytes);
     cJSON *planes = cJSON_AddArrayToObject(to, "planes");
     for (uint32_t i = 0; i < f->plane_count && i < SL_FRAME_PLANES_MAX; i++) {
         cJSON *plane = cJSON_CreateObject();
-        bus_json_add_u64(plane, "offset_bytes", f->planes[i].offset_bytes);
-        bus_json_add_u64(plane, "stride_bytes", f->planes[i].stride_bytes);
+        sl_json_add_u64(plane, "offset_bytes", f->planes[i].offset_bytes);
+        sl_json_add_u64(plane, "stride_bytes", f->planes[i].stride_bytes);
         cJSON_AddItemToArray(planes, plane);
     }
 }
@@ -73,17 +73,17 @@ static void add_line(cJSON *to, const char *key, const struct sl_lane_line *line
 {
     cJSON *o = cJSON_AddObjectToObject(to, key);
     cJSON_AddBoolToObject(o, "seen", line->seen != 0);
-    bus_json_add_float(o, "confidence", line->confidence);
-    bus_json_add_float(o, "x_min_m", line->x_min_m);
-    bus_json_add_float(o, "x_max_m", line->x_max_m);
+    sl_json_add_float(o, "confidence", line->confidence);
+    sl_json_add_float(o, "x_min_m", line->x_min_m);
+    sl_json_add_float(o, "x_max_m", line->x_max_m);
     cJSON *poly = cJSON_AddArrayToObject(o, "poly");
     for (int i = 0; i < 4; i++)
-        cJSON_AddItemToArray(poly, bus_json_float(line->poly[i]));
+        cJSON_AddItemToArray(poly, sl_json_float(line->poly[i]));
     cJSON *points = cJSON_AddArrayToObject(o, "points_px");
     for (uint32_t i = 0; i < line->point_count && i < SL_LANE_POINTS_MAX; i++) {
         cJSON *point = cJSON_CreateArray();
-        cJSON_AddItemToArray(point, bus_json_float(line->points_px[i][0]));
-        cJSON_AddItemToArray(point, bus_json_float(line->points_px[i][1]));
+        cJSON_AddItemToArray(point, sl_json_float(line->points_px[i][0]));
+        cJSON_AddItemToArray(point, sl_json_float(line->points_px[i][1]));
         cJSON_AddItemToArray(points, point);
     }
 }
@@ -91,29 +91,29 @@ static void add_line(cJSON *to, const char *key, const struct sl_lane_line *line
 static void add_detection(cJSON *to, const void *data)
 {
     const struct sl_detection *d = data;
-    bus_json_add_u64(to, "frame_id", d->frame_id);
-    bus_json_add_u64(to, "exposed_ns", d->exposed_ns);
-    bus_json_add_u64(to, "received_ns", d->received_ns);
-    bus_json_add_u64(to, "started_ns", d->started_ns);
-    bus_json_add_u64(to, "finished_ns", d->finished_ns);
+    sl_json_add_u64(to, "frame_id", d->frame_id);
+    sl_json_add_u64(to, "exposed_ns", d->exposed_ns);
+    sl_json_add_u64(to, "received_ns", d->received_ns);
+    sl_json_add_u64(to, "started_ns", d->started_ns);
+    sl_json_add_u64(to, "finished_ns", d->finished_ns);
     add_lane_state(to, "state", d->state);
-    bus_json_add_float(to, "confidence", d->confidence);
-    bus_json_add_float(to, "lateral_offset_m", d->lateral_offset_m);
-    bus_json_add_float(to, "heading_error_rad", d->heading_error_rad);
-    bus_json_add_float(to, "curvature_1pm", d->curvature_1pm);
-    bus_json_add_float(to, "curvature_rate_1pm2", d->curvature_rate_1pm2);
-    bus_json_add_float(to, "lane_width_m", d->lane_width_m);
-    bus_json_add_float(to, "lane_width_sd_m", d->lane_width_sd_m);
-    bus_json_add_float(to, "camera_pitch_rad", d->camera_pitch_rad);
+    sl_json_add_float(to, "confidence", d->confidence);
+    sl_json_add_float(to, "lateral_offset_m", d->lateral_offset_m);
+    sl_json_add_float(to, "heading_error_rad", d->heading_error_rad);
+    sl_json_add_float(to, "curvature_1pm", d->curvature_1pm);
+    sl_json_add_float(to, "curvature_rate_1pm2", d->curvature_rate_1pm2);
+    sl_json_add_float(to, "lane_width_m", d->lane_width_m);
+    sl_json_add_float(to, "lane_width_sd_m", d->lane_width_sd_m);
+    sl_json_add_float(to, "camera_pitch_rad", d->camera_pitch_rad);
     cJSON *covariance = cJSON_AddArrayToObject(to, "covariance");
     for (int i = 0; i < 4; i++) {
         cJSON *row = cJSON_CreateArray();
         for (int k = 0; k < 4; k++)
-            cJSON_AddItemToArray(row, bus_json_float(d->covariance[i][k]));
+            cJSON_AddItemToArray(row, sl_json_float(d->covariance[i][k]));
         cJSON_AddItemToArray(covariance, row);
     }
-    bus_json_add_u64(to, "frame_width_px", d->frame_width_px);
-    bus_json_add_u64(to, "frame_height_px", d->frame_height_px);
+    sl_json_add_u64(to, "frame_width_px", d->frame_width_px);
+    sl_json_add_u64(to, "frame_height_px", d->frame_height_px);
     add_line(to, "left", &d->left);
     add_line(to, "right", &d->right);
 }
@@ -121,25 +121,25 @@ static void add_detection(cJSON *to, const void *data)
 static void add_command(cJSON *to, const void *data)
 {
     const struct sl_command *c = data;
-    bus_json_add_u64(to, "seq", c->seq);
-    bus_json_add_u64(to, "frame_id", c->frame_id);
-    bus_json_add_u64(to, "exposed_ns", c->exposed_ns);
-    bus_json_add_u64(to, "received_ns", c->received_ns);
-    bus_json_add_u64(to, "issued_ns", c->issued_ns);
-    bus_json_add_u64(to, "expires_ns", c->expires_ns);
-    bus_json_add_float(to, "steering_rad", c->steering_rad);
-    bus_json_add_float(to, "speed_mps", c->speed_mps);
+    sl_json_add_u64(to, "seq", c->seq);
+    sl_json_add_u64(to, "frame_id", c->frame_id);
+    sl_json_add_u64(to, "exposed_ns", c->exposed_ns);
+    sl_json_add_u64(to, "received_ns", c->received_ns);
+    sl_json_add_u64(to, "issued_ns", c->issued_ns);
+    sl_json_add_u64(to, "expires_ns", c->expires_ns);
+    sl_json_add_float(to, "steering_rad", c->steering_rad);
+    sl_json_add_float(to, "speed_mps", c->speed_mps);
     add_mode(to, "mode", c->mode);
 }
 
 static void add_stage(cJSON *to, const char *key, const struct sl_stage_stats *stage)
 {
     cJSON *o = cJSON_AddObjectToObject(to, key);
-    bus_json_add_u64(o, "count", stage->count);
-    bus_json_add_float(o, "p50_us", stage->p50_us);
-    bus_json_add_float(o, "p99_us", stage->p99_us);
-    bus_json_add_float(o, "p999_us", stage->p999_us);
-    bus_json_add_float(o, "max_us", stage->max_us);
+    sl_json_add_u64(o, "count", stage->count);
+    sl_json_add_float(o, "p50_us", stage->p50_us);
+    sl_json_add_float(o, "p99_us", stage->p99_us);
+    sl_json_add_float(o, "p999_us", stage->p999_us);
+    sl_json_add_float(o, "max_us", stage->max_us);
 }
 
 static void add_state(cJSON *to, const void *data)
@@ -153,27 +153,27 @@ static void add_state(cJSON *to, const void *data)
     };
     static const char *const REALTIME[] = {"fifo", "mlock", "hugepages"};
     const struct sl_state *s = data;
-    bus_json_add_u64(to, "published_ns", s->published_ns);
-    bus_json_add_u64(to, "started_ns", s->started_ns);
-    bus_json_add_u64(to, "frames", s->frames);
-    bus_json_add_u64(to, "frames_dropped", s->frames_dropped);
-    bus_json_add_u64(to, "deadline_misses", s->deadline_misses);
-    bus_json_add_u64(to, "page_faults", s->page_faults);
-    bus_json_add_u64(to, "allocations", s->allocations);
-    bus_json_add_u64(to, "stop_count", s->stop_count);
+    sl_json_add_u64(to, "published_ns", s->published_ns);
+    sl_json_add_u64(to, "started_ns", s->started_ns);
+    sl_json_add_u64(to, "frames", s->frames);
+    sl_json_add_u64(to, "frames_dropped", s->frames_dropped);
+    sl_json_add_u64(to, "deadline_misses", s->deadline_misses);
+    sl_json_add_u64(to, "page_faults", s->page_faults);
+    sl_json_add_u64(to, "allocations", s->allocations);
+    sl_json_add_u64(to, "stop_count", s->stop_count);
     add_mode(to, "mode", s->mode);
     add_reason(to, "stop_reason", s->stop_reason);
-    bus_json_add_u64(to, "action_id", s->action_id);
+    sl_json_add_u64(to, "action_id", s->action_id);
     add_reason(to, "action_reason", s->action_reason);
     add_lane_state(to, "lane_state", s->lane_state);
-    bus_json_add_float(to, "confidence", s->confidence);
-    bus_json_add_float(to, "lateral_offset_m", s->lateral_offset_m);
-    bus_json_add_float(to, "heading_error_rad", s->heading_error_rad);
-    bus_json_add_float(to, "curvature_1pm", s->curvature_1pm);
-    bus_json_add_float(to, "steering_rad", s->steering_rad);
-    bus_json_add_float(to, "speed_command_mps", s->speed_command_mps);
-    bus_json_add_float(to, "speed_mps", s->speed_mps);
-    bus_json_add_float(to, "detection_age_ms", s->detection_age_ms);
+    sl_json_add_float(to, "confidence", s->confidence);
+    sl_json_add_float(to, "lateral_offset_m", s->lateral_offset_m);
+    sl_json_add_float(to, "heading_error_rad", s->heading_error_rad);
+    sl_json_add_float(to, "curvature_1pm", s->curvature_1pm);
+    sl_json_add_float(to, "steering_rad", s->steering_rad);
+    sl_json_add_float(to, "speed_command_mps", s->speed_command_mps);
+    sl_json_add_float(to, "speed_mps", s->speed_mps);
+    sl_json_add_float(to, "detection_age_ms", s->detection_age_ms);
     add_bits(to, "realtime", s->realtime, REALTIME, 3);
     cJSON *stages = cJSON_AddObjectToObject(to, "stages");
     for (int i = 0; i < SL_STAGE_COUNT; i++)
@@ -184,30 +184,30 @@ static void add_odometry(cJSON *to, const void *data)
 {
     static const char *const VALID[] = {"speed", "steering", "yaw_rate"};
     const struct sl_odometry *o = data;
-    bus_json_add_u64(to, "measured_ns", o->measured_ns);
-    bus_json_add_float(to, "speed_mps", o->speed_mps);
-    bus_json_add_float(to, "steering_rad", o->steering_rad);
-    bus_json_add_float(to, "yaw_rate_radps", o->yaw_rate_radps);
+    sl_json_add_u64(to, "measured_ns", o->measured_ns);
+    sl_json_add_float(to, "speed_mps", o->speed_mps);
+    sl_json_add_float(to, "steering_rad", o->steering_rad);
+    sl_json_add_float(to, "yaw_rate_radps", o->yaw_rate_radps);
     add_bits(to, "valid", o->valid, VALID, 3);
 }
 
 static void add_truth(cJSON *to, const void *data)
 {
     const struct sl_truth *t = data;
-    bus_json_add_u64(to, "frame_id", t->frame_id);
-    bus_json_add_u64(to, "exposed_ns", t->exposed_ns);
-    bus_json_add_float(to, "x_m", t->x_m);
-    bus_json_add_float(to, "y_m", t->y_m);
-    bus_json_add_float(to, "yaw_rad", t->yaw_rad);
-    bus_json_add_float(to, "speed_mps", t->speed_mps);
-    bus_json_add_float(to, "steering_rad", t->steering_rad);
-    bus_json_add_float(to, "lateral_offset_m", t->lateral_offset_m);
-    bus_json_add_float(to, "heading_error_rad", t->heading_error_rad);
-    bus_json_add_float(to, "curvature_1pm", t->curvature_1pm);
-    bus_json_add_float(to, "lane_width_m", t->lane_width_m);
-    bus_json_add_float(to, "progress_m", t->progress_m);
-    bus_json_add_u64(to, "laps", t->laps);
-    bus_json_add_u64(to, "departures", t->departures);
+    sl_json_add_u64(to, "frame_id", t->frame_id);
+    sl_json_add_u64(to, "exposed_ns", t->exposed_ns);
+    sl_json_add_float(to, "x_m", t->x_m);
+    sl_json_add_float(to, "y_m", t->y_m);
+    sl_json_add_float(to, "yaw_rad", t->yaw_rad);
+    sl_json_add_float(to, "speed_mps", t->speed_mps);
+    sl_json_add_float(to, "steering_rad", t->steering_rad);
+    sl_json_add_float(to, "lateral_offset_m", t->lateral_offset_m);
+    sl_json_add_float(to, "heading_error_rad", t->heading_error_rad);
+    sl_json_add_float(to, "curvature_1pm", t->curvature_1pm);
+    sl_json_add_float(to, "lane_width_m", t->lane_width_m);
+    sl_json_add_float(to, "progress_m", t->progress_m);
+    sl_json_add_u64(to, "laps", t->laps);
+    sl_json_add_u64(to, "departures", t->departures);
     cJSON_AddBoolToObject(to, "markings", t->markings != 0);
 }
 
@@ -215,9 +215,9 @@ static void add_action(cJSON *to, const void *data)
 {
     const struct sl_action *a = data;
     const bool known = a->kind >= SL_ACTION_ARM && a->kind <= SL_ACTION_SET;
-    bus_json_add_u64(to, "id", a->id);
-    bus_json_add_u64(to, "issued_ns", a->issued_ns);
-    bus_json_add_u64(to, "expires_ns", a->expires_ns);
+    sl_json_add_u64(to, "id", a->id);
+    sl_json_add_u64(to, "issued_ns", a->issued_ns);
+    sl_json_add_u64(to, "expires_ns", a->expires_ns);
     add_word(to, "kind", a->kind, known ? sl_action_name(a->kind) : NULL);
     char setting[sizeof a->setting + 1];
     snprintf(setting, sizeof setting, "%.*s", (int)sizeof a->setting, a->setting);
@@ -238,7 +238,7 @@ static const struct {
     {SL_RECORD_ACTION, sizeof(struct sl_action), add_action},
 };
 
-cJSON *bus_record_json(uint32_t type, const void *data, size_t size, struct sl_error *err)
+cJSON *sl_record_json(uint32_t type, const void *data, size_t size, struct sl_error *err)
 {
     char name[5];
     for (size_t i = 0; i < sizeof RECORDS / sizeof RECORDS[0]; i++) {
