@@ -40,7 +40,7 @@
 
 /* What no vehicle does from one frame to the next: the lane was mistaken, now or
  * before. Beside it, in the next lane, is a place like any other. */
-#define LEAP_WIDTHS 0.3
+#define LEAP_WIDTHS 0.15
 #define LEAP_SINE   0.2
 #define LEAP_GROWTH 0.1 /* of that, for each frame without a lane that was believed */
 #define LEAP_TRUST  0.25f
