@@ -22,7 +22,6 @@ static const struct {
     [SL_ASK_STOP] = {"stop", SL_ROLE_VIEWER, false},
     [SL_ASK_DRIVE] = {"drive", SL_ROLE_DRIVER, false},
     [SL_ASK_RELEASE] = {"release", SL_ROLE_DRIVER, true},
-    [SL_ASK_PERMIT] = {"permit", SL_ROLE_DRIVER, true},
     [SL_ASK_ARM] = {"arm", SL_ROLE_DRIVER, true},
     [SL_ASK_DISARM] = {"disarm", SL_ROLE_DRIVER, true},
     [SL_ASK_PAUSE] = {"pause", SL_ROLE_DRIVER, true},

@@ -33,7 +33,6 @@ enum sl_ask_name {
     SL_ASK_STOP,
     SL_ASK_DRIVE,
     SL_ASK_RELEASE,
-    SL_ASK_PERMIT,
     SL_ASK_ARM,
     SL_ASK_DISARM,
     SL_ASK_PAUSE,

@@ -1,5 +1,6 @@
 # Watching and commanding over the network.
 sl_test(action_gate_test unit/action_gate_test.c skylane_net)
+sl_test(pace_test unit/pace_test.c skylane_net m)
 
 # The corpus is an ordinary test; see hal.cmake for the fuzzers.
 add_executable(action_corpus_test fuzz/image_replay.c fuzz/action_fuzz.c)
@@ -9,7 +10,7 @@ set_target_properties(action_corpus_test PROPERTIES
                       RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
 add_test(NAME action_corpus_test
          COMMAND action_corpus_test ${CMAKE_CURRENT_SOURCE_DIR}/fuzz/corpus/action)
-set_tests_properties(action_gate_test action_corpus_test PROPERTIES LABELS one_thread)
+set_tests_properties(action_gate_test action_corpus_test pace_test PROPERTIES LABELS one_thread)
 if(SL_FUZZ)
   add_executable(action_fuzz fuzz/action_fuzz.c ${CMAKE_SOURCE_DIR}/net/action_gate.c)
   target_include_directories(action_fuzz PRIVATE ${CMAKE_SOURCE_DIR})
@@ -18,3 +19,8 @@ if(SL_FUZZ)
                          -fno-sanitize-recover=all)
   target_link_options(action_fuzz PRIVATE -fsanitize=fuzzer,address,undefined)
 endif()
+
+sl_test(network_test integration/network_test.c skylane_test_programs PkgConfig::CJSON
+        PkgConfig::ZMQ)
+add_dependencies(network_test skylane-net skylane-run skylane-sim)
+set_tests_properties(network_test PROPERTIES TIMEOUT 600 PROCESSORS 2)

@@ -1,4 +1,5 @@
 #include <cjson/cJSON.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "app/config/table.h"
@@ -17,6 +18,23 @@ void sl_settings_print(const struct sl_settings *settings, FILE *to)
     }
 }
 
+static cJSON *value_json(const struct sl_settings *settings, const struct sl_key *key)
+{
+    const void *from = (const char *)settings + key->offset;
+    switch (key->type) {
+    case SL_KEY_REAL:
+        return cJSON_CreateNumber(*(const double *)from);
+    case SL_KEY_INT:
+        return cJSON_CreateNumber((double)*(const int64_t *)from);
+    case SL_KEY_BOOL:
+        return cJSON_CreateBool(*(const bool *)from);
+    case SL_KEY_TEXT:
+    case SL_KEY_CHOICE:
+        break;
+    }
+    return cJSON_CreateString(from);
+}
+
 char *sl_settings_json(const struct sl_settings *settings)
 {
     cJSON *root = cJSON_CreateObject();
@@ -33,30 +51,39 @@ char *sl_settings_json(const struct sl_settings *settings)
         }
         if (section == NULL)
             goto done;
-        const void *from = (const char *)settings + key->offset;
-        const cJSON *added = NULL;
-        switch (key->type) {
-        case SL_KEY_REAL:
-            added = cJSON_AddNumberToObject(section, key->name, *(const double *)from);
-            break;
-        case SL_KEY_INT:
-            added = cJSON_AddNumberToObject(section, key->name, (double)*(const int64_t *)from);
-            break;
-        case SL_KEY_BOOL:
-            added = cJSON_AddBoolToObject(section, key->name, *(const bool *)from);
-            break;
-        case SL_KEY_TEXT:
-        case SL_KEY_CHOICE:
-            added = cJSON_AddStringToObject(section, key->name, from);
-            break;
-        }
-        if (added == NULL)
+        if (!cJSON_AddItemToObject(section, key->name, value_json(settings, key)))
             goto done;
     }
     text = cJSON_Print(root);
 done:
     cJSON_Delete(root);
     return text;
+}
+
+cJSON *sl_settings_live_json(const struct sl_settings *settings)
+{
+    struct sl_settings defaults;
+    cJSON *array = cJSON_CreateArray();
+    sl_settings_defaults(&defaults);
+    for (size_t i = 0; array != NULL && i < sl_key_count; i++) {
+        const struct sl_key *key = &sl_keys[i];
+        if (!key->live)
+            continue;
+        char name[128];
+        cJSON *o = cJSON_CreateObject();
+        snprintf(name, sizeof name, "%s.%s", key->section, key->name);
+        cJSON_AddStringToObject(o, "key", name);
+        cJSON_AddItemToObject(o, "value", value_json(settings, key));
+        cJSON_AddItemToObject(o, "default", value_json(&defaults, key));
+        if (key->unit != NULL) {
+            cJSON_AddNumberToObject(o, "min", key->min);
+            cJSON_AddNumberToObject(o, "max", key->max);
+            cJSON_AddStringToObject(o, "unit", key->unit);
+        }
+        cJSON_AddStringToObject(o, "help", key->help);
+        cJSON_AddItemToArray(array, o);
+    }
+    return array;
 }
 
 static const char *default_text(const struct sl_key *key, char text[SL_VALUE_TEXT_MAX])

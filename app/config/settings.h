@@ -62,6 +62,10 @@ void sl_settings_print(const struct sl_settings *settings, FILE *to);
 /* The same as one JSON object by section; returned text is the caller's to free. */
 char *sl_settings_json(const struct sl_settings *settings);
 
+/* Those that may be changed while driving, as an array of objects: key, value,
+ * default, min, max, unit, help. The caller deletes it; NULL: no memory. */
+struct cJSON *sl_settings_live_json(const struct sl_settings *settings);
+
 /* The reference: every key with unit, range, default and help; as Markdown
  * (docs/settings.md) or for a terminal. */
 void sl_settings_reference(FILE *to, bool markdown);

@@ -1,0 +1,376 @@
+#include "net_send.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cjson/cJSON.h>
+
+#include "app/config/convert.h"
+#include "net/jpeg.h"
+#include "net/json.h"
+#include "net/pace.h"
+#include "net/record_json.h"
+#include "rt/bus.h"
+#include "rt/clock.h"
+#include "rt/records.h"
+
+#define STATE_NS    (50 * SL_NS_PER_MS)
+#define TRACE_NS    (500 * SL_NS_PER_MS)
+#define SETTINGS_NS SL_NS_PER_S
+#define SILENT_NS   SL_NS_PER_S /* a vehicle that says nothing for so long is not there */
+
+struct net_send {
+    struct sl_settings settings; /* with what was changed since the start */
+    struct sl_broadcast *broadcast;
+    struct sl_gate *gate;
+    struct sl_bus_reader *frames, *detections, *states, *odometry;
+    struct sl_jpeg_encoder *encoder;
+    uint8_t *raw; /* a frame to be sent as it is */
+    size_t raw_bytes;
+    struct sl_pace pace;
+    char name[SL_SETTINGS_TEXT_MAX];
+
+    struct sl_odometry motion;
+    struct sl_state state;
+    uint64_t state_seen_ns; /* 0: never */
+    uint64_t state_due_ns, trace_due_ns, settings_due_ns;
+
+    uint64_t frames_sensed, frames_sent, dropped_rate, dropped_overrun, failed;
+};
+
+static int open_reader(struct net_send *s, struct sl_bus_reader **reader, const char *name,
+                       uint32_t type, size_t bytes, struct sl_error *err)
+{
+    const struct sl_bus_reader_config config = {.name = name,
+                                                .type = type,
+                                                .min_bytes = bytes,
+                                                .pollable = true,
+                                                .writers = sl_settings_bus_writers(&s->settings)};
+    return sl_bus_reader_open(reader, &config, err);
+}
+
+int net_send_open(struct net_send **send, const struct sl_settings *settings,
+                  struct sl_broadcast *broadcast, struct sl_gate *gate, struct sl_error *err)
+{
+    *send = NULL;
+    struct net_send *s = calloc(1, sizeof *s);
+    if (s == NULL)
+        return sl_error_set(err, -ENOMEM, "no memory for the broadcast");
+    s->settings = *settings;
+    s->broadcast = broadcast;
+    s->gate = gate;
+    memcpy(s->name, settings->net.name, sizeof s->name);
+    if (s->name[0] == '\0' && gethostname(s->name, sizeof s->name - 1) != 0)
+        s->name[0] = '\0';
+    const struct sl_pace_config pace = {.rate_max_hz = settings->net.frame_rate_hz,
+                                        .quality_max = (int)settings->net.quality};
+    sl_pace_init(&s->pace, &pace);
+    s->encoder = sl_jpeg_encoder_create();
+    int rc = s->encoder != NULL ? 0 : sl_error_set(err, -ENOMEM, "no memory for pictures");
+    if (rc == 0)
+        rc = open_reader(s, &s->frames, settings->bus.camera, SL_RECORD_FRAME, 1, err);
+    if (rc == 0)
+        rc = open_reader(s, &s->detections, settings->bus.detection, SL_RECORD_DETECTION,
+                         sizeof(struct sl_detection), err);
+    if (rc == 0)
+        rc = open_reader(s, &s->states, settings->bus.state, SL_RECORD_STATE,
+                         sizeof(struct sl_state), err);
+    if (rc == 0)
+        rc = open_reader(s, &s->odometry, settings->bus.odometry, SL_RECORD_ODOMETRY,
+                         sizeof(struct sl_odometry), err);
+    if (rc != 0) {
+        net_send_close(s);
+        return rc;
+    }
+    *send = s;
+    return 0;
+}
+
+void net_send_close(struct net_send *send)
+{
+    if (send == NULL)
+        return;
+    sl_bus_reader_close(send->frames);
+    sl_bus_reader_close(send->detections);
+    sl_bus_reader_close(send->states);
+    sl_bus_reader_close(send->odometry);
+    sl_jpeg_encoder_destroy(send->encoder);
+    free(send->raw);
+    free(send);
+}
+
+static bool wanted(const struct net_send *s, enum sl_topic topic)
+{
+    return sl_broadcast_subscribers(s->broadcast, topic) > 0;
+}
+
+static bool frames_wanted(const struct net_send *s)
+{
+    return wanted(s, SL_TOPIC_FRAME) || wanted(s, SL_TOPIC_RAW);
+}
+
+void net_send_fds(const struct net_send *send, int fds[NET_SEND_FDS])
+{
+    fds[0] = frames_wanted(send) ? sl_bus_reader_fd(send->frames) : -1;
+    fds[1] = wanted(send, SL_TOPIC_DETECTION) ? sl_bus_reader_fd(send->detections) : -1;
+}
+
+/* ---- frames ---- */
+
+static cJSON *describe_frame(const struct net_send *s, const struct sl_frame_info *info,
+                             const struct sl_bus_view *view, const char *format)
+{
+    cJSON *o = cJSON_CreateObject();
+    sl_json_add_u64(o, "frame_id", info->frame_id);
+    sl_json_add_u64(o, "exposed_ns", info->exposed_ns);
+    sl_json_add_u64(o, "published_ns", view->published_ns);
+    sl_json_add_u64(o, "encoded_ns", sl_clock_now_ns());
+    cJSON_AddStringToObject(o, "format", format);
+    cJSON_AddNumberToObject(o, "width_px", info->width_px);
+    cJSON_AddNumberToObject(o, "height_px", info->height_px);
+    cJSON_AddNumberToObject(o, "source_width_px", info->width_px);
+    cJSON_AddNumberToObject(o, "source_height_px", info->height_px);
+    sl_json_add_figure(o, "rate_hz", s->pace.rate_hz);
+    return o;
+}
+
+static void send_jpeg(struct net_send *s, const struct sl_frame_info *info,
+                      const struct sl_bus_view *view, const uint8_t *jpeg, size_t size)
+{
+    cJSON *o = describe_frame(s, info, view, "jpeg");
+    cJSON_AddNumberToObject(o, "quality", sl_pace_quality(&s->pace));
+    s->frames_sent++;
+    sl_broadcast_send(s->broadcast, SL_TOPIC_FRAME, o, jpeg, size, sl_clock_now_ns());
+}
+
+/* A copy, since whether the frame was whole is known only once it is given back. */
+static bool copy_raw(struct net_send *s, const struct sl_frame_info *info, const void *pixels)
+{
+    if (s->raw_bytes < info->size_bytes) {
+        uint8_t *raw = realloc(s->raw, info->size_bytes);
+        if (raw == NULL)
+            return false;
+        s->raw = raw;
+        s->raw_bytes = info->size_bytes;
+    }
+    memcpy(s->raw, pixels, info->size_bytes);
+    return true;
+}
+
+static void send_raw(struct net_send *s, const struct sl_frame_info *info,
+                     const struct sl_bus_view *view)
+{
+    char format[5];
+    cJSON *o = describe_frame(s, info, view, sl_frame_format_name(info->fourcc, format));
+    cJSON *planes = cJSON_AddArrayToObject(o, "planes");
+    for (uint32_t i = 0; i < info->plane_count && i < SL_FRAME_PLANES_MAX; i++) {
+        cJSON *plane = cJSON_CreateObject();
+        cJSON_AddNumberToObject(plane, "offset_bytes", info->planes[i].offset_bytes);
+        cJSON_AddNumberToObject(plane, "stride_bytes", info->planes[i].stride_bytes);
+        cJSON_AddItemToArray(planes, plane);
+    }
+    sl_broadcast_send(s->broadcast, SL_TOPIC_RAW, o, s->raw, info->size_bytes, sl_clock_now_ns());
+}
+
+/* The frame is held while it is encoded; if the camera had to have its slot back
+ * meanwhile, what was made of it is thrown away. */
+static void send_frame(struct net_send *s, struct sl_bus_view *view)
+{
+    struct sl_frame_info info;
+    struct sl_error err;
+    memcpy(&info, view->meta, sizeof info);
+    const uint8_t *jpeg = NULL;
+    size_t size = 0;
+    int rc = sl_frame_check(&info, view->size, &err);
+    if (rc == 0 && wanted(s, SL_TOPIC_FRAME))
+        rc = sl_jpeg_encode(s->encoder, &info, view->data, sl_pace_quality(&s->pace), &jpeg, &size,
+                            &err);
+    const bool raw =
+        rc == 0 && s->settings.net.raw && wanted(s, SL_TOPIC_RAW) && copy_raw(s, &info, view->data);
+    if (sl_bus_release(s->frames, view) != 0) {
+        s->dropped_overrun++;
+        return;
+    }
+    s->failed += rc != 0;
+    if (jpeg != NULL)
+        send_jpeg(s, &info, view, jpeg, size);
+    if (raw)
+        send_raw(s, &info, view);
+}
+
+static void send_frames(struct net_send *s, uint64_t now_ns)
+{
+    struct sl_bus_view view;
+    while (sl_bus_acquire_newest(s->frames, &view) == 0) {
+        s->frames_sensed += 1 + view.missed;
+        if (!frames_wanted(s)) {
+            sl_bus_release(s->frames, &view);
+        } else if (!sl_pace_allows(&s->pace, now_ns)) {
+            s->dropped_rate++;
+            sl_bus_release(s->frames, &view);
+        } else {
+            send_frame(s, &view);
+        }
+    }
+}
+
+static void send_detections(struct net_send *s, uint64_t now_ns)
+{
+    struct sl_detection lane;
+    while (sl_bus_read_newest(s->detections, &lane, sizeof lane, NULL) == 0)
+        sl_broadcast_send(s->broadcast, SL_TOPIC_DETECTION,
+                          sl_record_json(SL_RECORD_DETECTION, &lane, sizeof lane, NULL), NULL, 0,
+                          now_ns);
+}
+
+/* ---- state ---- */
+
+static void add_answers(const struct net_send *s, cJSON *to)
+{
+    struct sl_gate_answer answers[SL_GATE_ANSWERS];
+    const int count = sl_gate_answers(s->gate, answers);
+    cJSON *array = cJSON_AddArrayToObject(to, "answers");
+    for (int i = 0; i < count; i++) {
+        cJSON *o = cJSON_CreateObject();
+        cJSON_AddStringToObject(o, "id", answers[i].id);
+        cJSON_AddStringToObject(o, "client", answers[i].client);
+        cJSON_AddStringToObject(o, "name", sl_ask_text(answers[i].name));
+        cJSON_AddBoolToObject(o, "accepted", answers[i].accepted);
+        cJSON_AddStringToObject(o, "reason", answers[i].reason);
+        cJSON_AddStringToObject(o, "text", answers[i].text);
+        sl_json_add_u64(o, "taken_ns", answers[i].taken_ns);
+        if (answers[i].name == SL_ASK_PING)
+            sl_json_add_u64(o, "echo_ns", answers[i].echo_ns);
+        cJSON_AddItemToArray(array, o);
+    }
+}
+
+static void add_sends(const struct net_send *s, cJSON *to)
+{
+    cJSON *o = cJSON_AddObjectToObject(to, "sends");
+    sl_json_add_u64(o, "frames_sensed", s->frames_sensed);
+    sl_json_add_u64(o, "frames_sent", s->frames_sent);
+    cJSON *dropped = cJSON_AddObjectToObject(o, "dropped");
+    sl_json_add_u64(dropped, "rate", s->dropped_rate);
+    sl_json_add_u64(dropped, "overrun", s->dropped_overrun);
+    sl_json_add_u64(dropped, "failed", s->failed);
+    sl_json_add_figure(o, "rate_hz", s->pace.rate_hz);
+    cJSON_AddNumberToObject(o, "quality", sl_pace_quality(&s->pace));
+    cJSON *subscribers = cJSON_AddObjectToObject(o, "subscribers");
+    for (int i = 0; i < SL_TOPIC_COUNT; i++)
+        sl_json_add_u64(subscribers, sl_topic_name((enum sl_topic)i),
+                        sl_broadcast_subscribers(s->broadcast, (enum sl_topic)i));
+    const struct sl_gate_counts *counts = sl_gate_counts(s->gate);
+    cJSON *refused = cJSON_AddObjectToObject(o, "refused");
+    sl_json_add_u64(refused, "garbage", counts->garbage);
+    sl_json_add_u64(refused, "oversize", counts->oversize);
+    sl_json_add_u64(refused, "role", counts->role);
+    sl_json_add_u64(refused, "not_driver", counts->not_driver);
+    sl_json_add_u64(refused, "expired", counts->expired);
+    sl_json_add_u64(refused, "replayed", counts->replayed);
+    sl_json_add_u64(refused, "unknown", counts->unknown);
+}
+
+static bool is_connected(const struct net_send *s, uint64_t now_ns)
+{
+    return s->state_seen_ns != 0 && now_ns - s->state_seen_ns < SILENT_NS;
+}
+
+static cJSON *describe_state(struct net_send *s, uint64_t now_ns)
+{
+    cJSON *o = s->state_seen_ns != 0
+                   ? sl_record_json(SL_RECORD_STATE, &s->state, sizeof s->state, NULL)
+                   : cJSON_CreateObject();
+    cJSON_AddStringToObject(o, "vehicle", s->name);
+    cJSON_AddBoolToObject(o, "connected", is_connected(s, now_ns));
+    if (s->state_seen_ns != 0)
+        cJSON_AddStringToObject(o, "stop_text", sl_reason_text(s->state.stop_reason));
+    sl_bus_read_newest(s->odometry, &s->motion, sizeof s->motion, NULL);
+    if ((s->motion.valid & SL_ODOMETRY_STEERING) != 0 && now_ns < s->motion.measured_ns + SILENT_NS)
+        sl_json_add_float(o, "steering_measured_rad", s->motion.steering_rad);
+    else
+        cJSON_AddNullToObject(o, "steering_measured_rad");
+    const char *driver = sl_gate_driver(s->gate, now_ns);
+    cJSON_AddItemToObject(o, "driver",
+                          driver != NULL ? cJSON_CreateString(driver) : cJSON_CreateNull());
+    add_answers(s, o);
+    add_sends(s, o);
+    if (now_ns >= s->settings_due_ns) {
+        cJSON_AddItemToObject(o, "settings", sl_settings_live_json(&s->settings));
+        s->settings_due_ns = now_ns + SETTINGS_NS;
+    }
+    return o;
+}
+
+void net_send_state(struct net_send *send, uint64_t now_ns)
+{
+    while (sl_bus_read_newest(send->states, &send->state, sizeof send->state, NULL) == 0)
+        send->state_seen_ns = now_ns;
+    sl_broadcast_send(send->broadcast, SL_TOPIC_STATE,
+                      wanted(send, SL_TOPIC_STATE) ? describe_state(send, now_ns) : NULL, NULL, 0,
+                      now_ns);
+    send->state_due_ns = now_ns + STATE_NS;
+}
+
+static void send_trace(struct net_send *s, uint64_t now_ns)
+{
+    s->trace_due_ns = now_ns + TRACE_NS;
+    if (!wanted(s, SL_TOPIC_TRACE) || s->state_seen_ns == 0)
+        return;
+    cJSON *state = sl_record_json(SL_RECORD_STATE, &s->state, sizeof s->state, NULL);
+    cJSON *o = cJSON_CreateObject();
+    cJSON_AddItemToObject(o, "stages", cJSON_DetachItemFromObject(state, "stages"));
+    cJSON_Delete(state);
+    sl_broadcast_send(s->broadcast, SL_TOPIC_TRACE, o, NULL, 0, now_ns);
+}
+
+void net_send_news(struct net_send *send, uint64_t now_ns)
+{
+    send_frames(send, now_ns);
+    if (wanted(send, SL_TOPIC_DETECTION))
+        send_detections(send, now_ns);
+    if (now_ns >= send->state_due_ns)
+        net_send_state(send, now_ns);
+    if (now_ns >= send->trace_due_ns)
+        send_trace(send, now_ns);
+}
+
+uint64_t net_send_due_ns(const struct net_send *send)
+{
+    return send->state_due_ns < send->trace_due_ns ? send->state_due_ns : send->trace_due_ns;
+}
+
+void net_send_report(struct net_send *send, const struct sl_ask *ask)
+{
+    if (strcmp(ask->topic, sl_topic_name(SL_TOPIC_FRAME)) == 0)
+        sl_pace_report(&send->pace, ask->age_ms);
+}
+
+void net_send_log(struct net_send *send, const char *level, const char *text, uint64_t now_ns)
+{
+    cJSON *o = cJSON_CreateObject();
+    sl_json_add_u64(o, "at_ns", now_ns);
+    cJSON_AddStringToObject(o, "level", level);
+    cJSON_AddStringToObject(o, "text", text);
+    sl_broadcast_send(send->broadcast, SL_TOPIC_LOG, o, NULL, 0, now_ns);
+}
+
+void net_send_setting(struct net_send *send, const char *setting)
+{
+    struct sl_error err;
+    if (sl_settings_set_live(&send->settings, setting, &err) == 0)
+        send->settings_due_ns = 0;
+}
+
+void net_send_summary(const struct net_send *send, FILE *to)
+{
+    const struct sl_gate_counts *counts = sl_gate_counts(send->gate);
+    fprintf(to,
+            "frames: %" PRIu64 " sent; actions: %" PRIu64 " no actions, %" PRIu64
+            " too large, %" PRIu64 " expired, %" PRIu64 " sent again\n",
+            send->frames_sent, counts->garbage, counts->oversize, counts->expired,
+            counts->replayed);
+}

@@ -1,0 +1,102 @@
+#include "net/link.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <zmq.h>
+
+#define HEARTBEAT_MS 500
+#define SILENCE_MS   1500
+
+static int set_option(void *socket, const struct sl_link_option *option)
+{
+    const int64_t wide = option->value;
+    if (option->option == ZMQ_MAXMSGSIZE)
+        return zmq_setsockopt(socket, option->option, &wide, sizeof wide);
+    return zmq_setsockopt(socket, option->option, &option->value, sizeof option->value);
+}
+
+static int bind_failure(int code, const char *endpoint, struct sl_error *err)
+{
+    switch (code) {
+    case EADDRINUSE:
+        return sl_error_set(err, -code,
+                            "%s is taken by another program; end that, or choose another port",
+                            endpoint);
+    case EACCES:
+        return sl_error_set(err, -code, "%s may not be used by this user; choose a port above 1023",
+                            endpoint);
+    case EADDRNOTAVAIL:
+    case ENODEV:
+        return sl_error_set(err, -EADDRNOTAVAIL,
+                            "%s is no address of this machine; use one of those that \"ip "
+                            "address\" shows, or tcp://*:PORT for all",
+                            endpoint);
+    case EINVAL:
+    case EPROTONOSUPPORT:
+        return sl_error_set(err, -EINVAL,
+                            "\"%s\" is no endpoint; expected tcp://ADDRESS:PORT or ipc://PATH",
+                            endpoint);
+    default:
+        return sl_error_set(err, -code, "cannot listen on %s: %s", endpoint, zmq_strerror(code));
+    }
+}
+
+/* libzmq takes 65537 for 1. */
+static bool has_port(const char *endpoint)
+{
+    if (strncmp(endpoint, "tcp://", 6) != 0)
+        return true; /* needs none */
+    const char *port = strrchr(endpoint, ':') + 1;
+    char *end;
+    const long number = strtol(port, &end, 10);
+    return strcmp(port, "*") == 0 || (end != port && *end == '\0' && number >= 0 && number < 65536);
+}
+
+static int prepare(void *socket, const struct sl_link_option *options, const char *endpoint)
+{
+    static const char LOCAL[] = "tcp://localhost:";
+    const struct sl_link_option common[] = {
+        {ZMQ_LINGER, 0},
+        {ZMQ_HEARTBEAT_IVL, HEARTBEAT_MS},
+        {ZMQ_HEARTBEAT_TIMEOUT, SILENCE_MS},
+        {ZMQ_IPV6, strchr(endpoint, '[') != NULL},
+    };
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < sizeof common / sizeof common[0]; i++)
+        rc = set_option(socket, &common[i]);
+    for (; rc == 0 && options->option != 0; options++)
+        rc = set_option(socket, options);
+    if (rc != 0)
+        return rc;
+    /* libzmq does not resolve names to listen on. */
+    char address[256];
+    if (strncmp(endpoint, LOCAL, sizeof LOCAL - 1) != 0)
+        return zmq_bind(socket, endpoint);
+    snprintf(address, sizeof address, "tcp://127.0.0.1:%s", endpoint + sizeof LOCAL - 1);
+    return zmq_bind(socket, address);
+}
+
+int sl_link_bind(void **socket, void *context, int kind, const struct sl_link_option *options,
+                 const char *endpoint, char *bound, size_t room, struct sl_error *err)
+{
+    *socket = NULL;
+    if (!has_port(endpoint))
+        return bind_failure(EINVAL, endpoint, err);
+    *socket = zmq_socket(context, kind);
+    if (*socket == NULL)
+        return sl_error_set(err, -errno, "cannot make a ZMQ socket: %s", zmq_strerror(errno));
+    if (prepare(*socket, options, endpoint) != 0) {
+        const int code = errno;
+        zmq_close(*socket);
+        *socket = NULL;
+        return bind_failure(code, endpoint, err);
+    }
+    if (zmq_getsockopt(*socket, ZMQ_LAST_ENDPOINT, bound, &room) != 0)
+        snprintf(bound, room, "%s", endpoint);
+    return 0;
+}

@@ -1,0 +1,23 @@
+/* What all of the vehicle's ZMQ sockets have in common: heartbeats, so that a link
+ * that was pulled is noticed within two seconds; no lingering; bounded messages;
+ * errors in words. One thread for each socket. */
+#ifndef SL_NET_LINK_H
+#define SL_NET_LINK_H
+
+#include <stddef.h>
+
+#include "rt/error.h"
+
+struct sl_link_option {
+    int option; /* ZMQ_...; 0 ends the list */
+    int value;  /* ZMQ_MAXMSGSIZE is taken, too */
+};
+
+/* A socket of this kind with the options, bound to `endpoint`; where it listens is
+ * written to `bound` (`room` bytes), with the port if that was "*" or 0. The socket
+ * is the caller's to zmq_close(). 0; -EADDRINUSE, -EADDRNOTAVAIL, -EACCES, -EINVAL,
+ * -EMFILE with a sentence, and no socket. */
+int sl_link_bind(void **socket, void *context, int kind, const struct sl_link_option *options,
+                 const char *endpoint, char *bound, size_t room, struct sl_error *err);
+
+#endif
