@@ -12,7 +12,7 @@
 
 #include <zmq.h>
 
-#include "net/detect_zmq.h"
+#include "net/link.h"
 #include "rt/clock.h"
 
 #define RECONNECT_MS     50
@@ -45,13 +45,13 @@ static int prepare(struct sl_detect_client *client, const char *url, struct sl_e
         return sl_error_set(err, -errno, "cannot make a ZMQ socket: %s", zmq_strerror(errno));
     const int64_t largest = SL_DETECT_REPLY_MAX;
     void *s = client->socket;
-    if (sl_detect_zmq_set(s, ZMQ_LINGER, 0) != 0 || sl_detect_zmq_set(s, ZMQ_IMMEDIATE, 1) != 0 ||
-        sl_detect_zmq_set(s, ZMQ_SNDHWM, 1) != 0 || sl_detect_zmq_set(s, ZMQ_RCVHWM, 8) != 0 ||
-        sl_detect_zmq_set(s, ZMQ_RECONNECT_IVL, RECONNECT_MS) != 0 ||
-        sl_detect_zmq_set(s, ZMQ_RECONNECT_IVL_MAX, RECONNECT_MAX_MS) != 0 ||
-        sl_detect_zmq_set(s, ZMQ_HEARTBEAT_IVL, HEARTBEAT_MS) != 0 ||
-        sl_detect_zmq_set(s, ZMQ_HEARTBEAT_TIMEOUT, SILENCE_MS) != 0 ||
-        sl_detect_zmq_set(s, ZMQ_IPV6, strchr(url, '[') != NULL) != 0 ||
+    if (sl_link_set(s, ZMQ_LINGER, 0) != 0 || sl_link_set(s, ZMQ_IMMEDIATE, 1) != 0 ||
+        sl_link_set(s, ZMQ_SNDHWM, 1) != 0 || sl_link_set(s, ZMQ_RCVHWM, 8) != 0 ||
+        sl_link_set(s, ZMQ_RECONNECT_IVL, RECONNECT_MS) != 0 ||
+        sl_link_set(s, ZMQ_RECONNECT_IVL_MAX, RECONNECT_MAX_MS) != 0 ||
+        sl_link_set(s, ZMQ_HEARTBEAT_IVL, HEARTBEAT_MS) != 0 ||
+        sl_link_set(s, ZMQ_HEARTBEAT_TIMEOUT, SILENCE_MS) != 0 ||
+        sl_link_set(s, ZMQ_IPV6, strchr(url, '[') != NULL) != 0 ||
         zmq_setsockopt(s, ZMQ_MAXMSGSIZE, &largest, sizeof largest) != 0)
         return sl_error_set(err, -errno, "cannot set up a ZMQ socket: %s", zmq_strerror(errno));
     if (!looks_like_tcp(url) || zmq_connect(s, url) != 0)

@@ -7,7 +7,7 @@
 
 #include <zmq.h>
 
-#include "net/detect_zmq.h"
+#include "net/link.h"
 #include "rt/clock.h"
 
 #define ID_MAX         255 /* bytes of a ROUTER's name for a connection */
@@ -84,12 +84,11 @@ static int prepare(struct sl_detect_server *server, const char *host, uint16_t p
     const int64_t largest = (int64_t)SL_DETECT_PICTURE_MAX;
     const bool ipv6 = strchr(host, ':') != NULL;
     void *s = server->socket;
-    if (sl_detect_zmq_set(s, ZMQ_LINGER, 0) != 0 ||
-        sl_detect_zmq_set(s, ZMQ_RCVHWM, WAITING_PEER) != 0 ||
-        sl_detect_zmq_set(s, ZMQ_SNDHWM, ANSWERS_PEER) != 0 ||
-        sl_detect_zmq_set(s, ZMQ_HEARTBEAT_IVL, HEARTBEAT_MS) != 0 ||
-        sl_detect_zmq_set(s, ZMQ_HEARTBEAT_TIMEOUT, SILENCE_MS) != 0 ||
-        sl_detect_zmq_set(s, ZMQ_IPV6, ipv6) != 0 ||
+    if (sl_link_set(s, ZMQ_LINGER, 0) != 0 || sl_link_set(s, ZMQ_RCVHWM, WAITING_PEER) != 0 ||
+        sl_link_set(s, ZMQ_SNDHWM, ANSWERS_PEER) != 0 ||
+        sl_link_set(s, ZMQ_HEARTBEAT_IVL, HEARTBEAT_MS) != 0 ||
+        sl_link_set(s, ZMQ_HEARTBEAT_TIMEOUT, SILENCE_MS) != 0 ||
+        sl_link_set(s, ZMQ_IPV6, ipv6) != 0 ||
         zmq_setsockopt(s, ZMQ_MAXMSGSIZE, &largest, sizeof largest) != 0)
         return sl_error_set(err, -errno, "cannot set up a ZMQ socket: %s", zmq_strerror(errno));
     /* libzmq does not resolve names to listen on. */

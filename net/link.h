@@ -8,9 +8,13 @@
 
 #include "rt/error.h"
 
+/* Sets one of ZMQ's options for sockets that is a whole number (ZMQ_MAXMSGSIZE is
+ * one, too). 0, or -1 and errno, as zmq_setsockopt(). */
+int sl_link_set(void *socket, int option, int value);
+
 struct sl_link_option {
     int option; /* ZMQ_...; 0 ends the list */
-    int value;  /* ZMQ_MAXMSGSIZE is taken, too */
+    int value;
 };
 
 /* A socket of this kind with the options, bound to `endpoint`; where it listens is

@@ -20,7 +20,8 @@ if(SL_FUZZ)
   target_link_options(action_fuzz PRIVATE -fsanitize=fuzzer,address,undefined)
 endif()
 
-sl_test(network_test integration/network_test.c skylane_test_programs PkgConfig::CJSON
+sl_test(network_test integration/network_test.c skylane_test_programs skylane_net PkgConfig::CJSON
         PkgConfig::ZMQ)
 add_dependencies(network_test skylane-net skylane-run skylane-sim)
-set_tests_properties(network_test PROPERTIES TIMEOUT 600 PROCESSORS 2)
+# It drives in real time, which sanitizers are too slow for.
+set_tests_properties(network_test PROPERTIES TIMEOUT 600 PROCESSORS 2 LABELS timing)

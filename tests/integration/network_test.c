@@ -13,6 +13,7 @@
 #include <cjson/cJSON.h>
 #include <zmq.h>
 
+#include "net/link.h"
 #include "rt/clock.h"
 #include "tests/integration/programs.h"
 
@@ -39,11 +40,10 @@ static void start_net(void)
 
 static void connect_all(const char *topics)
 {
-    const int patience_ms = 20000, linger = 0;
     watch = zmq_socket(context, ZMQ_SUB);
     actions = zmq_socket(context, ZMQ_PUB);
-    zmq_setsockopt(watch, ZMQ_RCVTIMEO, &patience_ms, sizeof patience_ms);
-    zmq_setsockopt(actions, ZMQ_LINGER, &linger, sizeof linger);
+    assert_int_equal(sl_link_set(watch, ZMQ_RCVTIMEO, 20000), 0);
+    assert_int_equal(sl_link_set(actions, ZMQ_LINGER, 0), 0);
     assert_int_equal(zmq_connect(watch, broadcast_at), 0);
     assert_int_equal(zmq_setsockopt(watch, ZMQ_SUBSCRIBE, topics, strlen(topics)), 0);
     assert_int_equal(zmq_connect(actions, actions_at), 0);
@@ -89,29 +89,30 @@ static void drive(void)
 /* The next message; three parts, as every one has to be. */
 static struct message next(void)
 {
+    static char bytes[1 << 20];
     struct message m = {0};
-    zmq_msg_t part;
-    zmq_msg_init(&part);
     for (int i = 0; i < 3; i++) {
-        if (zmq_msg_recv(&part, watch, 0) < 0)
+        int more = 0;
+        size_t length = sizeof more;
+        const int size = zmq_recv(watch, bytes, sizeof bytes, 0);
+        if (size < 0)
             fail_msg("nothing was sent: %s", zmq_strerror(zmq_errno()));
-        const size_t size = zmq_msg_size(&part);
-        const char *bytes = zmq_msg_data(&part);
-        assert_int_equal(zmq_msg_more(&part) != 0, i < 2);
+        assert_true((size_t)size <= sizeof bytes);
+        assert_int_equal(zmq_getsockopt(watch, ZMQ_RCVMORE, &more, &length), 0);
+        assert_int_equal(more != 0, i < 2);
         if (i == 0) {
-            assert_true(size < sizeof m.topic);
-            memcpy(m.topic, bytes, size);
+            assert_true((size_t)size < sizeof m.topic);
+            memcpy(m.topic, bytes, (size_t)size);
         } else if (i == 1) {
-            m.metadata = cJSON_ParseWithLength(bytes, size);
+            m.metadata = cJSON_ParseWithLength(bytes, (size_t)size);
             assert_non_null(m.metadata);
         } else {
-            m.payload = malloc(size + 1);
-            m.size = size;
+            m.payload = malloc((size_t)size + 1);
+            m.size = (size_t)size;
             assert_non_null(m.payload);
-            memcpy(m.payload, bytes, size);
+            memcpy(m.payload, bytes, (size_t)size);
         }
     }
-    zmq_msg_close(&part);
     return m;
 }
 
