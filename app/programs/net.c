@@ -1,13 +1,15 @@
 /* skylane net: the vehicle's side of the network. */
 #include <errno.h>
 #include <inttypes.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
-#include <sched.h>
 #include <zmq.h>
 
 #include "app/config/options.h"
@@ -21,7 +23,10 @@
 #define IDLE_NS         (100 * SL_NS_PER_MS)
 #define ACTIONS_HWM     64 /* that wait; more are dropped */
 #define ACTIONS_AT_ONCE 64
-#define TOPIC           "action"
+/* Of linux/ioprio.h, which libc has no call for. */
+#define IOPRIO_WHO_PROCESS 1
+#define IOPRIO_IDLE        (3 << 13)
+#define TOPIC              "action"
 
 static const char HELP[] =
     "skylane net - let others watch the vehicle and ask it for something\n"
@@ -59,12 +64,14 @@ struct net {
     bool answered; /* something: the state tells it at once */
 };
 
-/* Below everything else: whatever runs on this machine goes first. */
+/* Below everything else: whatever runs on this machine goes first. Before there
+ * are threads, which inherit it. */
 static void step_back(void)
 {
     const struct sched_param none = {0};
     if (sched_setscheduler(0, SCHED_IDLE, &none) != 0)
         setpriority(PRIO_PROCESS, 0, 19);
+    syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_IDLE);
 }
 
 /* Without keys, whoever reaches a socket may watch and ask: only who is on this
@@ -257,12 +264,12 @@ static int serve(const struct sl_settings_options *options, const char *broadcas
         rc = sl_settings_options_apply(options, &net.settings, &err);
     if (rc == 0)
         rc = sl_settings_check(&net.settings, &err);
+    step_back();
     if (rc == 0)
         rc = open_all(&net, &err);
     if (rc != 0) {
         fprintf(stderr, "skylane " VERB ": %s\n", err.text);
     } else {
-        step_back();
         fprintf(stderr, "broadcasting on %s, listening on %s\n",
                 sl_broadcast_endpoint(net.broadcast), net.actions_endpoint);
         run(&net);
