@@ -8,7 +8,7 @@ work=$(mktemp -d)
 buses=$(mktemp -d /dev/shm/sl-install-XXXXXX)
 trap 'rm -rf "$work" "$buses"' EXIT
 cmake --install "$1" --prefix "$work/prefix" >/dev/null
-for program in skylane skylane-run skylane-sim skylane-detect skylane-config skylane-action skylane-bus \
+for program in skylane skylane-run skylane-sim skylane-detect skylane-config skylane-action skylane-bus skylane-net \
     skylane-calibrate; do
     "$work/prefix/bin/$program" --version
     "$work/prefix/bin/$program" --help >/dev/null

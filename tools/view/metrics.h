@@ -1,0 +1,10 @@
+/* /metrics: counts and times in Prometheus' text format, version 0.0.4. */
+#ifndef SL_TOOLS_VIEW_METRICS_H
+#define SL_TOOLS_VIEW_METRICS_H
+
+#include "tools/view/server.h"
+
+/* A new buffer, or NULL without memory. */
+struct view_buffer *view_metrics_text(const struct view_server *server);
+
+#endif
