@@ -391,11 +391,6 @@ enum sl_gate_verdict sl_gate_take(struct sl_gate *gate, const void *metadata, si
     return verdict;
 }
 
-void sl_gate_count_oversize(struct sl_gate *gate)
-{
-    gate->counts.oversize++;
-}
-
 const struct sl_gate_counts *sl_gate_counts(const struct sl_gate *gate)
 {
     return &gate->counts;

@@ -96,9 +96,6 @@ enum sl_gate_verdict sl_gate_take(struct sl_gate *gate, const void *metadata, si
 void sl_gate_settle(struct sl_gate *gate, const char *id, bool accepted, const char *reason,
                     const char *text);
 
-/* A message that was too large to be looked at. */
-void sl_gate_count_oversize(struct sl_gate *gate);
-
 /* Who drives, or NULL. */
 const char *sl_gate_driver(struct sl_gate *gate, uint64_t now_ns);
 
