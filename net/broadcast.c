@@ -10,6 +10,7 @@
 
 #include "net/json.h"
 #include "net/link.h"
+#include "rt/clock.h"
 
 #define VERSION 1
 
@@ -109,7 +110,7 @@ void sl_broadcast_listen(struct sl_broadcast *broadcast)
 }
 
 int sl_broadcast_send(struct sl_broadcast *broadcast, enum sl_topic topic, cJSON *metadata,
-                      const void *payload, size_t size, uint64_t now_ns)
+                      const void *payload, size_t size)
 {
     const uint64_t seq = ++broadcast->seq[topic];
     if (broadcast->subscribers[topic] == 0 || metadata == NULL) {
@@ -119,7 +120,7 @@ int sl_broadcast_send(struct sl_broadcast *broadcast, enum sl_topic topic, cJSON
     cJSON_AddNumberToObject(metadata, "v", VERSION);
     cJSON_AddStringToObject(metadata, "session", broadcast->session);
     sl_json_add_u64(metadata, "seq", seq);
-    sl_json_add_u64(metadata, "sent_ns", now_ns);
+    sl_json_add_u64(metadata, "sent_ns", sl_clock_now_ns());
     char *text = cJSON_PrintUnformatted(metadata);
     cJSON_Delete(metadata);
     if (text == NULL)

@@ -45,11 +45,11 @@ void sl_broadcast_listen(struct sl_broadcast *broadcast);
 /* How many subscriptions a topic has at present. */
 uint64_t sl_broadcast_subscribers(const struct sl_broadcast *broadcast, enum sl_topic topic);
 
-/* Sends `metadata`, an object, with version, session, seq and sent_ns (`now_ns`)
+/* Sends `metadata`, an object, with version, session, seq and sent_ns (now)
  * added to it, and `size` bytes of payload (copied). The topic's seq rises whether
  * or not anybody listens; `metadata` may be NULL if nobody does. Takes `metadata`
  * over. 0, or -ENOMEM. */
 int sl_broadcast_send(struct sl_broadcast *broadcast, enum sl_topic topic, cJSON *metadata,
-                      const void *payload, size_t size, uint64_t now_ns);
+                      const void *payload, size_t size);
 
 #endif

@@ -143,7 +143,7 @@ static void send_jpeg(struct net_send *s, const struct sl_frame_info *info,
     cJSON *o = describe_frame(s, info, view, "jpeg");
     cJSON_AddNumberToObject(o, "quality", sl_pace_quality(&s->pace));
     s->frames_sent++;
-    sl_broadcast_send(s->broadcast, SL_TOPIC_FRAME, o, jpeg, size, sl_clock_now_ns());
+    sl_broadcast_send(s->broadcast, SL_TOPIC_FRAME, o, jpeg, size);
 }
 
 /* A copy, since whether the frame was whole is known only once it is given back. */
@@ -172,7 +172,7 @@ static void send_raw(struct net_send *s, const struct sl_frame_info *info,
         cJSON_AddNumberToObject(plane, "stride_bytes", info->planes[i].stride_bytes);
         cJSON_AddItemToArray(planes, plane);
     }
-    sl_broadcast_send(s->broadcast, SL_TOPIC_RAW, o, s->raw, info->size_bytes, sl_clock_now_ns());
+    sl_broadcast_send(s->broadcast, SL_TOPIC_RAW, o, s->raw, info->size_bytes);
 }
 
 /* The frame is held while it is encoded; if the camera had to have its slot back
@@ -217,13 +217,12 @@ static void send_frames(struct net_send *s, uint64_t now_ns)
     }
 }
 
-static void send_detections(struct net_send *s, uint64_t now_ns)
+static void send_detections(struct net_send *s)
 {
     struct sl_detection lane;
     while (sl_bus_read_newest(s->detections, &lane, sizeof lane, NULL) == 0)
         sl_broadcast_send(s->broadcast, SL_TOPIC_DETECTION,
-                          sl_record_json(SL_RECORD_DETECTION, &lane, sizeof lane, NULL), NULL, 0,
-                          now_ns);
+                          sl_record_json(SL_RECORD_DETECTION, &lane, sizeof lane, NULL), NULL, 0);
 }
 
 /* ---- state ---- */
@@ -310,8 +309,7 @@ void net_send_state(struct net_send *send, uint64_t now_ns)
     while (sl_bus_read_newest(send->states, &send->state, sizeof send->state, NULL) == 0)
         send->state_seen_ns = now_ns;
     sl_broadcast_send(send->broadcast, SL_TOPIC_STATE,
-                      wanted(send, SL_TOPIC_STATE) ? describe_state(send, now_ns) : NULL, NULL, 0,
-                      now_ns);
+                      wanted(send, SL_TOPIC_STATE) ? describe_state(send, now_ns) : NULL, NULL, 0);
     send->state_due_ns = now_ns + STATE_NS;
 }
 
@@ -324,14 +322,14 @@ static void send_trace(struct net_send *s, uint64_t now_ns)
     cJSON *o = cJSON_CreateObject();
     cJSON_AddItemToObject(o, "stages", cJSON_DetachItemFromObject(state, "stages"));
     cJSON_Delete(state);
-    sl_broadcast_send(s->broadcast, SL_TOPIC_TRACE, o, NULL, 0, now_ns);
+    sl_broadcast_send(s->broadcast, SL_TOPIC_TRACE, o, NULL, 0);
 }
 
 void net_send_news(struct net_send *send, uint64_t now_ns)
 {
     send_frames(send, now_ns);
     if (wanted(send, SL_TOPIC_DETECTION))
-        send_detections(send, now_ns);
+        send_detections(send);
     if (now_ns >= send->state_due_ns)
         net_send_state(send, now_ns);
     if (now_ns >= send->trace_due_ns)
@@ -355,7 +353,7 @@ void net_send_log(struct net_send *send, const char *level, const char *text, ui
     sl_json_add_u64(o, "at_ns", now_ns);
     cJSON_AddStringToObject(o, "level", level);
     cJSON_AddStringToObject(o, "text", text);
-    sl_broadcast_send(send->broadcast, SL_TOPIC_LOG, o, NULL, 0, now_ns);
+    sl_broadcast_send(send->broadcast, SL_TOPIC_LOG, o, NULL, 0);
 }
 
 void net_send_setting(struct net_send *send, const char *setting)

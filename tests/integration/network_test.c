@@ -231,6 +231,7 @@ static void sends_what_the_vehicle_sees(void **unused)
     const double id = number(frame.metadata, "frame_id");
     for (int i = 0; i < 60; i++) {
         lane = next_of("detection");
+        assert_true(number(lane.metadata, "finished_ns") <= number(lane.metadata, "sent_ns"));
         if (number(lane.metadata, "frame_id") >= id)
             break;
         drop(&lane);
