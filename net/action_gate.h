@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "net/role.h"
 #include "rt/records.h"
 
 #define SL_GATE_BYTES_MAX   4096 /* of an action's metadata */
@@ -23,8 +24,6 @@
 #define SL_GATE_ANSWERS     16  /* told to everybody */
 #define SL_GATE_ABSENT_NS   UINT64_C(10000000000) /* a driver silent for so long lets go */
 #define SL_GATE_FUTURE_NS   UINT64_C(1000000000)  /* clocks may differ by so much */
-
-enum sl_role { SL_ROLE_NONE = 0, SL_ROLE_VIEWER, SL_ROLE_DRIVER };
 
 enum sl_ask_name {
     SL_ASK_UNKNOWN = 0,

@@ -18,6 +18,7 @@ static const struct {
     {"detect", "find the lane: as a server, or in pictures and video"},
     {"action", "ask a running vehicle to arm, pause, resume, stop, respawn, set"},
     {"net", "let others watch the vehicle and ask it for something"},
+    {"pair", "let a laptop watch or drive over the network"},
     {"view", "watch and command a vehicle in a web browser"},
     {"bus", "look at buses, read from them, clean up, measure"},
     {"calibrate", "find the camera's lens and place from pictures"},
