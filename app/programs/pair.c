@@ -194,8 +194,7 @@ static int join_vehicle(const struct options *o)
     }
     if (rc != 0)
         return failed(&err);
-    printf("Paired with \"%s\" at %s, as %s.\n", joined.name, o->join,
-           sl_role_text(joined.role));
+    printf("Paired with \"%s\" at %s, as %s.\n", joined.name, o->join, sl_role_text(joined.role));
     return SL_EXIT_OK;
 }
 
@@ -211,8 +210,8 @@ static int print_lists(const struct options *o)
     if (allowed.count + vehicles.count == 0)
         printf("nobody was paired; keys would lie in %s\n", o->folder);
     for (size_t i = 0; i < allowed.count; i++)
-        printf("%-7s  %-24s  %s\n", sl_role_text(allowed.entries[i].role),
-               allowed.entries[i].name, allowed.entries[i].public_key);
+        printf("%-7s  %-24s  %s\n", sl_role_text(allowed.entries[i].role), allowed.entries[i].name,
+               allowed.entries[i].public_key);
     for (size_t i = 0; i < vehicles.count; i++)
         printf("%-7s  %-24s  %s\n", "vehicle", vehicles.entries[i].name,
                vehicles.entries[i].public_key);
