@@ -24,7 +24,8 @@ static const char *const NAMES[SL_TOPIC_COUNT] = {"frame", "raw",   "detection",
                                                   "state", "trace", "log"};
 
 struct sl_broadcast {
-    void *socket;
+    struct sl_guard *guard;
+    struct sl_guard_socket listening;
     char endpoint[256];
     char session[17];
     uint64_t seq[SL_TOPIC_COUNT];
@@ -36,23 +37,26 @@ const char *sl_topic_name(enum sl_topic topic)
     return NAMES[topic];
 }
 
-int sl_broadcast_open(struct sl_broadcast **broadcast, void *context, const char *endpoint,
+int sl_broadcast_open(struct sl_broadcast **broadcast, struct sl_guard *guard, const char *endpoint,
                       const char *session, struct sl_error *err)
 {
     *broadcast = NULL;
     struct sl_broadcast *b = calloc(1, sizeof *b);
     if (b == NULL)
         return sl_error_set(err, -ENOMEM, "no memory for the broadcast");
-    snprintf(b->session, sizeof b->session, "%s", session);
-    const struct sl_link_option options[] = {
+    static const struct sl_link_option OPTIONS[] = {
         {ZMQ_SNDHWM, QUEUE_MESSAGES},
         {ZMQ_SNDBUF, QUEUE_BYTES},
-        {ZMQ_MAXMSGSIZE, SUBSCRIPTION_MAX},
+        {ZMQ_MAXMSGSIZE, SUBSCRIPTION_MAX + SL_GUARD_WRAP_BYTES},
         {ZMQ_XPUB_VERBOSER, 1}, /* tells each subscription, so that they can be counted */
         {0},
     };
-    int rc = sl_link_bind(&b->socket, context, ZMQ_XPUB, options, endpoint, b->endpoint,
-                          sizeof b->endpoint, err);
+    snprintf(b->session, sizeof b->session, "%s", session);
+    snprintf(b->endpoint, sizeof b->endpoint, "%s", endpoint);
+    b->guard = guard;
+    b->listening =
+        (struct sl_guard_socket){.kind = ZMQ_XPUB, .options = OPTIONS, .endpoint = b->endpoint};
+    const int rc = sl_guard_listen(guard, &b->listening, err);
     if (rc != 0) {
         sl_broadcast_close(b);
         return rc;
@@ -65,19 +69,18 @@ void sl_broadcast_close(struct sl_broadcast *broadcast)
 {
     if (broadcast == NULL)
         return;
-    if (broadcast->socket != NULL)
-        zmq_close(broadcast->socket);
+    sl_guard_hang_up(&broadcast->listening);
     free(broadcast);
 }
 
 void *sl_broadcast_socket(const struct sl_broadcast *broadcast)
 {
-    return broadcast->socket;
+    return broadcast->listening.socket;
 }
 
 const char *sl_broadcast_endpoint(const struct sl_broadcast *broadcast)
 {
-    return broadcast->endpoint;
+    return broadcast->listening.bound;
 }
 
 uint64_t sl_broadcast_subscribers(const struct sl_broadcast *broadcast, enum sl_topic topic)
@@ -100,11 +103,15 @@ static void count(struct sl_broadcast *b, const char *bytes, size_t size)
     }
 }
 
-void sl_broadcast_listen(struct sl_broadcast *broadcast)
+void sl_broadcast_listen(struct sl_broadcast *broadcast, uint64_t now_ns)
 {
+    if (sl_guard_tend(broadcast->guard, &broadcast->listening, now_ns))
+        memset(broadcast->subscribers, 0, sizeof broadcast->subscribers);
+    if (broadcast->listening.socket == NULL)
+        return;
     char bytes[SUBSCRIPTION_MAX + 1];
     int size;
-    while ((size = zmq_recv(broadcast->socket, bytes, sizeof bytes, ZMQ_DONTWAIT)) >= 0)
+    while ((size = zmq_recv(broadcast->listening.socket, bytes, sizeof bytes, ZMQ_DONTWAIT)) >= 0)
         if (size <= (int)sizeof bytes)
             count(broadcast, bytes, (size_t)size);
 }
@@ -125,10 +132,10 @@ int sl_broadcast_send(struct sl_broadcast *broadcast, enum sl_topic topic, cJSON
     cJSON_Delete(metadata);
     if (text == NULL)
         return -ENOMEM;
-    zmq_send_const(broadcast->socket, NAMES[topic], strlen(NAMES[topic]),
-                   ZMQ_SNDMORE | ZMQ_DONTWAIT);
-    zmq_send(broadcast->socket, text, strlen(text), ZMQ_SNDMORE | ZMQ_DONTWAIT);
-    zmq_send(broadcast->socket, payload, size, ZMQ_DONTWAIT);
+    void *socket = broadcast->listening.socket; /* which somebody subscribed through */
+    zmq_send_const(socket, NAMES[topic], strlen(NAMES[topic]), ZMQ_SNDMORE | ZMQ_DONTWAIT);
+    zmq_send(socket, text, strlen(text), ZMQ_SNDMORE | ZMQ_DONTWAIT);
+    zmq_send(socket, payload, size, ZMQ_DONTWAIT);
     free(text);
     return 0;
 }

@@ -2,7 +2,7 @@
  * let in may subscribe to; messages of three parts. Nobody's slowness costs the
  * others or the sender anything: what a subscriber does not take is dropped for it.
  *
- * One thread. It allocates: not for real-time loops. No call waits. */
+ * One thread. It allocates: not for real-time loops. No call waits but as told. */
 #ifndef SL_NET_BROADCAST_H
 #define SL_NET_BROADCAST_H
 
@@ -11,6 +11,7 @@
 
 #include <cjson/cJSON.h>
 
+#include "net/guard.h"
 #include "rt/error.h"
 
 enum sl_topic {
@@ -28,19 +29,20 @@ const char *sl_topic_name(enum sl_topic topic);
 
 struct sl_broadcast; /* opaque */
 
-/* Binds to `endpoint` ("tcp://127.0.0.1:5557", "tcp://[::1]:5557", "ipc:///run/x") in
- * the ZMQ context, which stays the caller's. `session`: 16 hexadecimal digits, in
- * every message. 0; -EADDRINUSE, -EADDRNOTAVAIL, -EACCES, -EINVAL with a sentence. */
-int sl_broadcast_open(struct sl_broadcast **broadcast, void *context, const char *endpoint,
+/* Listens on `endpoint` (copied) for whom the guard lets in, which outlives it.
+ * `session`: 16 hexadecimal digits, in every message. 0, or as sl_guard_listen(). */
+int sl_broadcast_open(struct sl_broadcast **broadcast, struct sl_guard *guard, const char *endpoint,
                       const char *session, struct sl_error *err);
 void sl_broadcast_close(struct sl_broadcast *broadcast); /* NULL is allowed */
 
-/* The ZMQ socket, to be polled for input; and where it really listens. */
+/* The ZMQ socket, to be polled for input (NULL: it cannot listen at present); and
+ * where it really listens. */
 void *sl_broadcast_socket(const struct sl_broadcast *broadcast);
 const char *sl_broadcast_endpoint(const struct sl_broadcast *broadcast);
 
-/* Takes what came in: who subscribes to what. */
-void sl_broadcast_listen(struct sl_broadcast *broadcast);
+/* Takes what came in: who subscribes to what. Listens anew when the guard's list
+ * changed (sl_guard_tend() may wait then): everybody subscribes again. */
+void sl_broadcast_listen(struct sl_broadcast *broadcast, uint64_t now_ns);
 
 /* How many subscriptions a topic has at present. */
 uint64_t sl_broadcast_subscribers(const struct sl_broadcast *broadcast, enum sl_topic topic);

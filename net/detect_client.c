@@ -6,12 +6,14 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include <zmq.h>
 
+#include "net/guard.h"
 #include "net/link.h"
 #include "rt/clock.h"
 
@@ -19,10 +21,15 @@
 #define RECONNECT_MAX_MS 500
 #define HEARTBEAT_MS     1000 /* a server whose machine vanished is noticed after */
 #define SILENCE_MS       3000
+/* libzmq gives up where a server turned it away; but we may be paired meanwhile. */
+#define RENEW_NS (2 * SL_NS_PER_S)
 
 struct sl_detect_client {
     void *context;
     void *socket;
+    char url[256];
+    bool insecure;
+    uint64_t made_ns;  /* when the socket was made, or last seen connected */
     uint64_t sequence; /* of the last question */
     bool waiting;      /* for its answer */
     uint64_t frame_id;
@@ -33,17 +40,20 @@ struct sl_detect_client {
 /* The other transports of libzmq are no detection server's; it judges the rest. */
 static bool looks_like_tcp(const char *url)
 {
-    return strncmp(url, "tcp://", 6) == 0 && strrchr(url + 6, ':') != NULL && url[6] != ':';
+    if (strncmp(url, "tcp://", 6) != 0 || url[6] == ':')
+        return false;
+    const char *colon = strrchr(url + 6, ':');
+    return colon != NULL && colon[1] != '\0' && colon[1 + strspn(colon + 1, "0123456789")] == '\0';
 }
 
-static int prepare(struct sl_detect_client *client, const char *url, struct sl_error *err)
+static int make_socket(struct sl_detect_client *client, struct sl_error *err)
 {
-    client->context = zmq_ctx_new();
-    if (client->context != NULL)
-        client->socket = zmq_socket(client->context, ZMQ_DEALER);
+    const char *url = client->url;
+    client->made_ns = sl_clock_now_ns();
+    client->socket = zmq_socket(client->context, ZMQ_DEALER);
     if (client->socket == NULL)
         return sl_error_set(err, -errno, "cannot make a ZMQ socket: %s", zmq_strerror(errno));
-    const int64_t largest = SL_DETECT_REPLY_MAX;
+    const int64_t largest = SL_DETECT_REPLY_MAX + SL_GUARD_WRAP_BYTES;
     void *s = client->socket;
     if (sl_link_set(s, ZMQ_LINGER, 0) != 0 || sl_link_set(s, ZMQ_IMMEDIATE, 1) != 0 ||
         sl_link_set(s, ZMQ_SNDHWM, 1) != 0 || sl_link_set(s, ZMQ_RCVHWM, 8) != 0 ||
@@ -54,6 +64,9 @@ static int prepare(struct sl_detect_client *client, const char *url, struct sl_e
         sl_link_set(s, ZMQ_IPV6, strchr(url, '[') != NULL) != 0 ||
         zmq_setsockopt(s, ZMQ_MAXMSGSIZE, &largest, sizeof largest) != 0)
         return sl_error_set(err, -errno, "cannot set up a ZMQ socket: %s", zmq_strerror(errno));
+    const int rc = looks_like_tcp(url) ? sl_guard_present(s, url, client->insecure, err) : 0;
+    if (rc != 0)
+        return rc;
     if (!looks_like_tcp(url) || zmq_connect(s, url) != 0)
         return sl_error_set(err, -EINVAL,
                             "\"%s\" is no address of a detection server; write it as "
@@ -62,13 +75,22 @@ static int prepare(struct sl_detect_client *client, const char *url, struct sl_e
     return 0;
 }
 
-int sl_detect_client_open(struct sl_detect_client **out, const char *url, struct sl_error *err)
+int sl_detect_client_open(struct sl_detect_client **out, const char *url, bool insecure,
+                          struct sl_error *err)
 {
     *out = NULL;
     struct sl_detect_client *client = calloc(1, sizeof *client);
     if (client == NULL)
         return sl_error_set(err, -ENOMEM, "no memory for a detection client");
-    const int rc = prepare(client, url, err);
+    client->insecure = insecure;
+    client->context = zmq_ctx_new();
+    int rc = client->context != NULL
+                 ? 0
+                 : sl_error_set(err, -errno, "cannot start ZMQ: %s", zmq_strerror(errno));
+    if (rc == 0 && snprintf(client->url, sizeof client->url, "%s", url) >= (int)sizeof client->url)
+        rc = sl_error_set(err, -EINVAL, "the detection server's address is too long");
+    if (rc == 0)
+        rc = make_socket(client, err);
     if (rc != 0) {
         sl_detect_client_close(client);
         return rc;
@@ -91,6 +113,8 @@ void sl_detect_client_close(struct sl_detect_client *client)
 /* 0 when the socket is ready for `events`; -EAGAIN at the deadline, -EINTR. */
 static int await(struct sl_detect_client *client, short events, uint64_t deadline_ns)
 {
+    if (client->socket == NULL) /* no more could be made: renew() tries again */
+        return -ENOTSOCK;
     const uint64_t now = sl_clock_now_ns();
     /* Rounded up: a millisecond too long rather than a loop that spins. */
     const uint64_t ms =
@@ -115,8 +139,24 @@ bool sl_detect_client_is_local(const char *url)
            (strncmp(host, "127.", 4) == 0 && inet_pton(AF_INET, host, &address) == 1);
 }
 
+/* A new socket where the old one has found nobody for a while. */
+static void renew(struct sl_detect_client *client)
+{
+    struct sl_error err;
+    const uint64_t now_ns = sl_clock_now_ns();
+    if (await(client, ZMQ_POLLOUT, 0) == 0) {
+        client->made_ns = now_ns;
+    } else if (now_ns > client->made_ns + RENEW_NS) {
+        if (client->socket != NULL)
+            zmq_close(client->socket);
+        client->waiting = false;
+        make_socket(client, &err);
+    }
+}
+
 bool sl_detect_client_ready(struct sl_detect_client *client)
 {
+    renew(client);
     return await(client, ZMQ_POLLOUT, 0) == 0;
 }
 
@@ -132,6 +172,7 @@ int sl_detect_client_ask(struct sl_detect_client *client, const struct sl_frame_
     uint8_t header[SL_DETECT_REQUEST_BYTES];
     sl_detect_wire_put_request(header, &request);
     client->waiting = false;
+    renew(client);
     const int rc = await(client, ZMQ_POLLOUT, deadline_ns);
     if (rc == -EAGAIN)
         return sl_error_set(err, rc, "no detection server takes the question");

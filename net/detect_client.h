@@ -22,8 +22,11 @@ struct sl_detect_answer {
 };
 
 /* Prepares it; does not wait for a server. `url` is tcp://HOST:PORT, a name or
- * an address, [IPv6] in brackets. 0; -EINVAL (url); -ENOMEM, -EMFILE. */
-int sl_detect_client_open(struct sl_detect_client **client, const char *url, struct sl_error *err);
+ * an address, [IPv6] in brackets. `insecure`: without keys, as the server must be,
+ * too. 0; -ENOKEY (not paired with that host; as sl_guard_present()); -EINVAL (url); -ENOMEM,
+ * -EMFILE. */
+int sl_detect_client_open(struct sl_detect_client **client, const char *url, bool insecure,
+                          struct sl_error *err);
 void sl_detect_client_close(struct sl_detect_client *client); /* NULL is allowed */
 
 /* True if `url` leads to this machine by its address: localhost, 127.x.x.x or

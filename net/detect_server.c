@@ -7,15 +7,14 @@
 
 #include <zmq.h>
 
-#include "net/link.h"
+#include "net/guard.h"
 #include "rt/clock.h"
 
 #define ID_MAX         255 /* bytes of a ROUTER's name for a connection */
 #define WAITING_PEER   2   /* messages that libzmq keeps for us, from each client */
 #define ANSWERS_PEER   8   /* the same, to each */
-#define HEARTBEAT_MS   2000
-#define SILENCE_MS     6000
-#define MESSAGES_ROUND 64 /* so many are looked at before one is answered */
+#define TEND_MS        250 /* how soon a change of who may connect is seen */
+#define MESSAGES_ROUND 64  /* so many are looked at before one is answered */
 
 struct address {
     uint8_t id[ID_MAX];
@@ -38,8 +37,9 @@ struct place {
 
 struct sl_detect_server {
     void *context;
-    void *socket;
-    char endpoint[256];
+    struct sl_guard *guard;
+    struct sl_guard_socket listening;
+    char endpoint[256]; /* that was asked for */
     struct place places[SL_DETECT_CLIENTS_MAX];
     uint32_t queue[SL_DETECT_CLIENTS_MAX]; /* places, in the order of their questions */
     uint32_t queued;
@@ -49,67 +49,42 @@ struct sl_detect_server {
 
 /* ---- opening ---- */
 
-static int bind_failure(int code, const char *host, uint16_t port, struct sl_error *err)
+/* As net/link.h wants it. */
+static int make_endpoint(struct sl_detect_server *server, const char *host, uint16_t port,
+                         struct sl_error *err)
 {
-    switch (code) {
-    case EADDRINUSE:
-        return sl_error_set(err, -code,
-                            "port %u on %s is in use by another program; end that, or choose "
-                            "another port with --port (0: any free one)",
-                            port, host);
-    case EACCES:
-        return sl_error_set(err, -code, "port %u needs root; choose one above 1023, such as %d",
-                            port, SL_DETECT_PORT);
-    case EADDRNOTAVAIL:
-    case ENODEV:
-    case EINVAL:
-        return sl_error_set(err, -EADDRNOTAVAIL,
-                            "\"%s\" is no address of this machine; use one of those that \"ip "
-                            "address\" shows, or * for all",
-                            host);
-    default:
-        return sl_error_set(err, -code, "cannot listen on port %u of %s: %s", port, host,
-                            zmq_strerror(code));
-    }
-}
-
-static int prepare(struct sl_detect_server *server, const char *host, uint16_t port,
-                   struct sl_error *err)
-{
-    server->context = zmq_ctx_new();
-    if (server->context != NULL)
-        server->socket = zmq_socket(server->context, ZMQ_ROUTER);
-    if (server->socket == NULL)
-        return sl_error_set(err, -errno, "cannot make a ZMQ socket: %s", zmq_strerror(errno));
-    const int64_t largest = (int64_t)SL_DETECT_PICTURE_MAX;
     const bool ipv6 = strchr(host, ':') != NULL;
-    void *s = server->socket;
-    if (sl_link_set(s, ZMQ_LINGER, 0) != 0 || sl_link_set(s, ZMQ_RCVHWM, WAITING_PEER) != 0 ||
-        sl_link_set(s, ZMQ_SNDHWM, ANSWERS_PEER) != 0 ||
-        sl_link_set(s, ZMQ_HEARTBEAT_IVL, HEARTBEAT_MS) != 0 ||
-        sl_link_set(s, ZMQ_HEARTBEAT_TIMEOUT, SILENCE_MS) != 0 ||
-        sl_link_set(s, ZMQ_IPV6, ipv6) != 0 ||
-        zmq_setsockopt(s, ZMQ_MAXMSGSIZE, &largest, sizeof largest) != 0)
-        return sl_error_set(err, -errno, "cannot set up a ZMQ socket: %s", zmq_strerror(errno));
-    /* libzmq does not resolve names to listen on. */
-    const char *address = strcmp(host, "localhost") == 0 ? "127.0.0.1" : host;
-    char where[256], number[8] = "*";
+    char number[8] = "*";
     if (port != 0)
         snprintf(number, sizeof number, "%u", port);
-    const int n =
-        snprintf(where, sizeof where, ipv6 ? "tcp://[%s]:%s" : "tcp://%s:%s", address, number);
-    if (n < 0 || (size_t)n >= sizeof where)
-        return bind_failure(EINVAL, host, port, err);
-    if (zmq_bind(s, where) != 0)
-        return bind_failure(errno, host, port, err);
-    size_t size = sizeof server->endpoint;
-    if (zmq_getsockopt(s, ZMQ_LAST_ENDPOINT, server->endpoint, &size) != 0)
-        snprintf(server->endpoint, sizeof server->endpoint, "%s", where);
-    return 0;
+    const int n = snprintf(server->endpoint, sizeof server->endpoint,
+                           ipv6 ? "tcp://[%s]:%s" : "tcp://%s:%s", host, number);
+    return n > 0 && (size_t)n < sizeof server->endpoint
+               ? 0
+               : sl_error_set(err, -EINVAL, "\"%.32s...\" is no address of this machine", host);
+}
+
+static int prepare(struct sl_detect_server *server, int insecure, struct sl_error *err)
+{
+    static const struct sl_link_option OPTIONS[] = {
+        {ZMQ_RCVHWM, WAITING_PEER},
+        {ZMQ_SNDHWM, ANSWERS_PEER},
+        {ZMQ_MAXMSGSIZE, (int)SL_DETECT_PICTURE_MAX + SL_GUARD_WRAP_BYTES},
+        {0},
+    };
+    server->context = zmq_ctx_new();
+    if (server->context == NULL)
+        return sl_error_set(err, -errno, "cannot start ZMQ: %s", zmq_strerror(errno));
+    const int rc = sl_guard_open(&server->guard, server->context, insecure, err);
+    if (rc != 0)
+        return rc;
+    server->listening = (struct sl_guard_socket){
+        .kind = ZMQ_ROUTER, .options = OPTIONS, .endpoint = server->endpoint};
+    return sl_guard_listen(server->guard, &server->listening, err);
 }
 
 int sl_detect_server_open(struct sl_detect_server **out, const char *host, uint16_t port,
-                          struct sl_error *err)
+                          int insecure, struct sl_error *err)
 {
     *out = NULL;
     struct sl_detect_server *server = calloc(1, sizeof *server);
@@ -117,7 +92,9 @@ int sl_detect_server_open(struct sl_detect_server **out, const char *host, uint1
         return sl_error_set(err, -ENOMEM, "no memory for a detection server");
     for (uint32_t i = 0; i < SL_DETECT_CLIENTS_MAX; i++)
         zmq_msg_init(&server->places[i].picture);
-    const int rc = prepare(server, host, port, err);
+    int rc = make_endpoint(server, host, port, err);
+    if (rc == 0)
+        rc = prepare(server, insecure, err);
     if (rc != 0) {
         sl_detect_server_close(server);
         return rc;
@@ -132,8 +109,8 @@ void sl_detect_server_close(struct sl_detect_server *server)
         return;
     for (uint32_t i = 0; i < SL_DETECT_CLIENTS_MAX; i++)
         zmq_msg_close(&server->places[i].picture);
-    if (server->socket != NULL)
-        zmq_close(server->socket);
+    sl_guard_hang_up(&server->listening);
+    sl_guard_close(server->guard);
     if (server->context != NULL)
         zmq_ctx_term(server->context);
     free(server);
@@ -141,7 +118,12 @@ void sl_detect_server_close(struct sl_detect_server *server)
 
 const char *sl_detect_server_endpoint(const struct sl_detect_server *server)
 {
-    return server->endpoint;
+    return server->listening.bound;
+}
+
+bool sl_detect_server_advice(const struct sl_detect_server *server, struct sl_error *advice)
+{
+    return sl_guard_advice(server->guard, advice);
 }
 
 /* ---- answers ---- */
@@ -152,11 +134,12 @@ static void send_reply(struct sl_detect_server *server, const struct address *to
 {
     uint8_t bytes[SL_DETECT_REPLY_MAX];
     const size_t size = sl_detect_wire_put_reply(bytes, reply);
-    if (zmq_send(server->socket, to->id, to->id_bytes, ZMQ_DONTWAIT | ZMQ_SNDMORE) < 0)
+    void *socket = server->listening.socket;
+    if (socket == NULL || zmq_send(socket, to->id, to->id_bytes, ZMQ_DONTWAIT | ZMQ_SNDMORE) < 0)
         return;
     if (to->delimited)
-        (void)zmq_send(server->socket, "", 0, ZMQ_DONTWAIT | ZMQ_SNDMORE);
-    (void)zmq_send(server->socket, bytes, size, ZMQ_DONTWAIT);
+        (void)zmq_send(socket, "", 0, ZMQ_DONTWAIT | ZMQ_SNDMORE);
+    (void)zmq_send(socket, bytes, size, ZMQ_DONTWAIT);
 }
 
 void sl_detect_server_reply(struct sl_detect_server *server,
@@ -238,7 +221,7 @@ static void enqueue(struct sl_detect_server *server, const struct address *from,
 /* One part of the message that is being taken. False if there is none left. */
 static bool next_part(struct sl_detect_server *server, zmq_msg_t *part)
 {
-    return zmq_msg_more(part) && zmq_msg_recv(part, server->socket, ZMQ_DONTWAIT) >= 0;
+    return zmq_msg_more(part) && zmq_msg_recv(part, server->listening.socket, ZMQ_DONTWAIT) >= 0;
 }
 
 /* Takes one message off the socket. 0: it was a question and waits, or was
@@ -246,9 +229,10 @@ static bool next_part(struct sl_detect_server *server, zmq_msg_t *part)
 static int receive(struct sl_detect_server *server)
 {
     struct address from = {.id_bytes = 0};
+    struct sl_keys_entry who;
     zmq_msg_t part, picture;
     zmq_msg_init(&part);
-    if (zmq_msg_recv(&part, server->socket, ZMQ_DONTWAIT) < 0) {
+    if (zmq_msg_recv(&part, server->listening.socket, ZMQ_DONTWAIT) < 0) {
         const int code = errno;
         zmq_msg_close(&part);
         return -code;
@@ -258,6 +242,7 @@ static int receive(struct sl_detect_server *server)
         memcpy(from.id, zmq_msg_data(&part), from.id_bytes);
     }
     bool there = next_part(server, &part);
+    const bool known = there && sl_guard_sender(server->guard, &part, &who) == 0;
     if (there && zmq_msg_size(&part) == 0 && zmq_msg_more(&part)) {
         from.delimited = true;
         there = next_part(server, &part);
@@ -273,13 +258,16 @@ static int receive(struct sl_detect_server *server)
         zmq_msg_move(&picture, &part); /* leaves `part` empty, without "more" */
     bool more = has_picture && zmq_msg_more(&picture);
     uint32_t surplus = 0;
-    while (more && zmq_msg_recv(&part, server->socket, ZMQ_DONTWAIT) >= 0) {
+    while (more && zmq_msg_recv(&part, server->listening.socket, ZMQ_DONTWAIT) >= 0) {
         surplus++;
         more = zmq_msg_more(&part);
     }
     struct sl_detect_request request;
     struct sl_error why = {0};
-    int rc = sl_detect_wire_get_request(header, header_bytes,
+    int rc =
+        known ? 0 : sl_error_set(&why, -EPERM, "this client is let in no longer; pair it again");
+    if (rc == 0)
+        rc = sl_detect_wire_get_request(header, header_bytes,
                                         has_picture ? zmq_msg_size(&picture) : 0, &request, &why);
     if (rc == 0 && surplus > 0)
         rc = sl_error_set(&why, -EPROTO, "a request has two parts, a header and a picture; %u came",
@@ -315,6 +303,9 @@ int sl_detect_server_next(struct sl_detect_server *server, uint64_t deadline_ns,
 {
     for (;;) {
         int rc = 0;
+        sl_guard_tend(server->guard, &server->listening, sl_clock_now_ns());
+        if (server->listening.socket == NULL)
+            rc = -EAGAIN;
         for (int i = 0; rc == 0 && i < MESSAGES_ROUND && server->queued < SL_DETECT_CLIENTS_MAX;
              i++)
             rc = receive(server);
@@ -329,8 +320,8 @@ int sl_detect_server_next(struct sl_detect_server *server, uint64_t deadline_ns,
         if (now >= deadline_ns || rc == -EINTR)
             return -EAGAIN;
         const uint64_t ms = (deadline_ns - now + SL_NS_PER_MS - 1) / SL_NS_PER_MS;
-        zmq_pollitem_t item = {.socket = server->socket, .events = ZMQ_POLLIN};
-        if (zmq_poll(&item, 1, (long)(ms < 1000 ? ms : 1000)) < 0 && errno == EINTR)
+        zmq_pollitem_t item = {.socket = server->listening.socket, .fd = -1, .events = ZMQ_POLLIN};
+        if (zmq_poll(&item, 1, (long)(ms < TEND_MS ? ms : TEND_MS)) < 0 && errno == EINTR)
             return -EAGAIN;
     }
 }

@@ -8,9 +8,8 @@
  * it asks again before its turn came, the older question is answered as
  * superseded. What is no question is answered with a sentence, and counted.
  *
- * There is no authentication and no encryption: whoever reaches the port may
- * ask. Bounded are the size of a message part, the questions that wait and the
- * clients that are remembered; not the number of connections.
+ * net/guard.h lets in who was paired, whatever the role. Bounded are the size of a message part,
+ * the questions that wait and the clients that are remembered; not the number of connections.
  *
  * One thread at a time. It allocates: not for real-time loops. */
 #ifndef SL_NET_DETECT_SERVER_H
@@ -39,16 +38,19 @@ struct sl_detect_server_stats {
     struct sl_error last_refusal;
 };
 
-/* Listens on tcp://HOST:PORT. `host`: an address of this machine, the name of
+/* Listens on tcp://HOST:PORT, on the loopback only until somebody was paired;
+ * `insecure` as sl_guard_open() takes it. `host`: an address of this machine, the name of
  * an interface, "localhost", or "*" for all; IPv6 addresses without brackets.
- * `port`: 0 takes a free one. 0; -EADDRINUSE, -EADDRNOTAVAIL (no such address
- * here), -EACCES (port below 1024), each in words; -ENOMEM, -EMFILE. */
+ * `port`: 0 takes a free one. 0, or as sl_guard_open() and sl_guard_listen(). */
 int sl_detect_server_open(struct sl_detect_server **server, const char *host, uint16_t port,
-                          struct sl_error *err);
+                          int insecure, struct sl_error *err);
 void sl_detect_server_close(struct sl_detect_server *server); /* NULL is allowed */
 
 /* Where it listens, with the port that was chosen: "tcp://127.0.0.1:5556". */
 const char *sl_detect_server_endpoint(const struct sl_detect_server *server);
+
+/* What to tell who starts it, as sl_guard_advice(). */
+bool sl_detect_server_advice(const struct sl_detect_server *server, struct sl_error *advice);
 
 /* The next question, waiting until `deadline_ns`. The one before must have been
  * answered. 0; -EAGAIN (none; also after a signal); -EIO with a sentence. */

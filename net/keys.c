@@ -32,6 +32,19 @@ bool sl_keys_name_good(const char *name)
                length;
 }
 
+void sl_keys_host_name(char name[SL_KEYS_NAME])
+{
+    char letter[2] = "";
+    if (gethostname(name, SL_KEYS_NAME) != 0 || name[0] == '\0')
+        snprintf(name, SL_KEYS_NAME, "skylane");
+    name[SL_KEYS_NAME - 1] = '\0';
+    for (char *at = name; *at != '\0'; at++) {
+        letter[0] = *at;
+        if (!sl_keys_name_good(letter))
+            *at = '-';
+    }
+}
+
 bool sl_keys_key_good(const char *key)
 {
     uint8_t bytes[32];

@@ -58,6 +58,9 @@ struct sl_keys_list {
  * quotes in files, in user ids and on screens. */
 bool sl_keys_name_good(const char *name);
 
+/* What this machine is called, with "-" for what names may not hold. */
+void sl_keys_host_name(char name[SL_KEYS_NAME]);
+
 /* 40 characters of Z85 that are a key. */
 bool sl_keys_key_good(const char *key);
 

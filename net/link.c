@@ -59,7 +59,6 @@ static bool has_port(const char *endpoint)
 
 static int prepare(void *socket, const struct sl_link_option *options, const char *endpoint)
 {
-    static const char LOCAL[] = "tcp://localhost:";
     const struct sl_link_option common[] = {
         {ZMQ_LINGER, 0},
         {ZMQ_HEARTBEAT_IVL, HEARTBEAT_MS},
@@ -71,18 +70,11 @@ static int prepare(void *socket, const struct sl_link_option *options, const cha
         rc = sl_link_set(socket, common[i].option, common[i].value);
     for (; rc == 0 && options->option != 0; options++)
         rc = sl_link_set(socket, options->option, options->value);
-    if (rc != 0)
-        return rc;
-    /* libzmq does not resolve names to listen on. */
-    char address[256];
-    if (strncmp(endpoint, LOCAL, sizeof LOCAL - 1) != 0)
-        return zmq_bind(socket, endpoint);
-    snprintf(address, sizeof address, "tcp://127.0.0.1:%s", endpoint + sizeof LOCAL - 1);
-    return zmq_bind(socket, address);
+    return rc;
 }
 
-int sl_link_bind(void **socket, void *context, int kind, const struct sl_link_option *options,
-                 const char *endpoint, char *bound, size_t room, struct sl_error *err)
+int sl_link_make(void **socket, void *context, int kind, const struct sl_link_option *options,
+                 const char *endpoint, struct sl_error *err)
 {
     *socket = NULL;
     if (!has_port(endpoint))
@@ -90,13 +82,25 @@ int sl_link_bind(void **socket, void *context, int kind, const struct sl_link_op
     *socket = zmq_socket(context, kind);
     if (*socket == NULL)
         return sl_error_set(err, -errno, "cannot make a ZMQ socket: %s", zmq_strerror(errno));
-    if (prepare(*socket, options, endpoint) != 0) {
-        const int code = errno;
-        zmq_close(*socket);
-        *socket = NULL;
-        return bind_failure(code, endpoint, err);
-    }
-    if (zmq_getsockopt(*socket, ZMQ_LAST_ENDPOINT, bound, &room) != 0)
+    if (prepare(*socket, options, endpoint) == 0)
+        return 0;
+    const int code = errno;
+    zmq_close(*socket);
+    *socket = NULL;
+    return sl_error_set(err, -code, "cannot set up a ZMQ socket: %s", zmq_strerror(code));
+}
+
+int sl_link_bind(void *socket, const char *endpoint, char *bound, size_t room, struct sl_error *err)
+{
+    static const char LOCAL[] = "tcp://localhost:";
+    char address[256];
+    snprintf(address, sizeof address, "%s", endpoint);
+    /* libzmq does not resolve names to listen on. */
+    if (strncmp(endpoint, LOCAL, sizeof LOCAL - 1) == 0)
+        snprintf(address, sizeof address, "tcp://127.0.0.1:%s", endpoint + sizeof LOCAL - 1);
+    if (zmq_bind(socket, address) != 0)
+        return bind_failure(errno, endpoint, err);
+    if (zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, bound, &room) != 0)
         snprintf(bound, room, "%s", endpoint);
     return 0;
 }

@@ -17,11 +17,16 @@ struct sl_link_option {
     int value;
 };
 
-/* A socket of this kind with the options, bound to `endpoint`; where it listens is
- * written to `bound` (`room` bytes), with the port if that was "*" or 0. The socket
- * is the caller's to zmq_close(). 0; -EADDRINUSE, -EADDRNOTAVAIL, -EACCES, -EINVAL,
- * -EMFILE with a sentence, and no socket. */
-int sl_link_bind(void **socket, void *context, int kind, const struct sl_link_option *options,
-                 const char *endpoint, char *bound, size_t room, struct sl_error *err);
+/* A socket of this kind with the options, to be bound to `endpoint`. It is the
+ * caller's to zmq_close(). 0; -EINVAL (no endpoint), -EMFILE with a sentence, and
+ * no socket. */
+int sl_link_make(void **socket, void *context, int kind, const struct sl_link_option *options,
+                 const char *endpoint, struct sl_error *err);
+
+/* Binds it; where it listens is written to `bound` (`room` bytes), with the port if
+ * that was "*" or 0. 0; -EADDRINUSE, -EADDRNOTAVAIL, -EACCES, -EINVAL with a
+ * sentence. */
+int sl_link_bind(void *socket, const char *endpoint, char *bound, size_t room,
+                 struct sl_error *err);
 
 #endif

@@ -50,6 +50,7 @@ struct sl_zap {
     pthread_mutex_t lock; /* guards what follows */
     struct stamp file_stamp, folder_stamp;
     struct sl_keys_list list;
+    struct sl_keys_entry own; /* let in without being listed; no key: nobody */
     int list_rc;
     struct sl_error list_error;
     uint64_t revision;
@@ -82,9 +83,19 @@ static struct stamp stamp_of(const char *path)
                           .changed = st.st_ctim};
 }
 
-static bool listed(const struct sl_keys_list *list, const struct sl_keys_entry *entry)
+static const struct sl_keys_entry *find(const struct sl_zap *zap, const struct sl_keys_list *list,
+                                        const char *public_key)
 {
-    const struct sl_keys_entry *found = sl_keys_find(list, entry->public_key);
+    const struct sl_keys_entry *found = sl_keys_find(list, public_key);
+    if (found == NULL && strcmp(zap->own.public_key, public_key) == 0)
+        return &zap->own;
+    return found;
+}
+
+static bool let_in(const struct sl_zap *zap, const struct sl_keys_list *list,
+                   const struct sl_keys_entry *entry)
+{
+    const struct sl_keys_entry *found = find(zap, list, entry->public_key);
     return found != NULL && found->role == entry->role && strcmp(found->name, entry->name) == 0;
 }
 
@@ -102,7 +113,7 @@ static void refresh(struct sl_zap *zap)
     zap->file_stamp = file;
     zap->folder_stamp = folder;
     for (size_t i = 0; i < zap->list.count; i++) {
-        if (!listed(&list, &zap->list.entries[i])) {
+        if (!let_in(zap, &list, &zap->list.entries[i])) {
             zap->revision++;
             break;
         }
@@ -123,7 +134,7 @@ int sl_zap_user(struct sl_zap *zap, const char *user_id, struct sl_keys_entry *e
         return -EPROTO;
     pthread_mutex_lock(&zap->lock);
     refresh(zap);
-    const bool good = listed(&zap->list, &user);
+    const bool good = let_in(zap, &zap->list, &user);
     pthread_mutex_unlock(&zap->lock);
     if (!good)
         return -EPERM;
@@ -139,6 +150,15 @@ uint64_t sl_zap_revision(struct sl_zap *zap)
     const uint64_t revision = zap->revision;
     pthread_mutex_unlock(&zap->lock);
     return revision;
+}
+
+size_t sl_zap_listed(struct sl_zap *zap)
+{
+    pthread_mutex_lock(&zap->lock);
+    refresh(zap);
+    const size_t count = zap->list.count;
+    pthread_mutex_unlock(&zap->lock);
+    return count;
 }
 
 int sl_zap_list_good(struct sl_zap *zap, struct sl_error *err)
@@ -225,7 +245,7 @@ static const char *judge(struct sl_zap *zap, struct question *question, char *us
     const char *status = "400";
     pthread_mutex_lock(&zap->lock);
     refresh(zap);
-    const struct sl_keys_entry *entry = sl_keys_find(&zap->list, key);
+    const struct sl_keys_entry *entry = find(zap, &zap->list, key);
     if (entry != NULL) {
         snprintf(user_id, size, "%s %s %s", sl_role_text(entry->role), entry->name, key);
         *text = "";
@@ -306,7 +326,8 @@ static int open_sockets(struct sl_zap *zap, void *context, struct sl_error *err)
     return 0;
 }
 
-int sl_zap_start(struct sl_zap **out, void *context, const char *folder, struct sl_error *err)
+int sl_zap_start(struct sl_zap **out, void *context, const char *folder,
+                 const struct sl_keys_entry *own, struct sl_error *err)
 {
     static const struct sl_thread_config THREAD = {.name = "zap", .cpu = -1};
     *out = NULL;
@@ -314,6 +335,8 @@ int sl_zap_start(struct sl_zap **out, void *context, const char *folder, struct 
     if (zap == NULL)
         return sl_error_set(err, -ENOMEM, "no memory to decide who may connect");
     pthread_mutex_init(&zap->lock, NULL);
+    if (own != NULL)
+        zap->own = *own;
     int rc = 0;
     if (snprintf(zap->folder, sizeof zap->folder, "%s", folder) >= (int)sizeof zap->folder ||
         sl_keys_path(folder, SL_KEYS_ALLOWED, zap->path, sizeof zap->path) != 0)

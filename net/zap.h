@@ -46,10 +46,12 @@ struct sl_zap_counts {
 };
 
 /* Starts the handler's thread in a ZMQ context, which outlives it, with the
- * list in `folder` (copied). Blocks some ms. 0; -EADDRINUSE (the context has a
- * handler); -ENOMEM, -EAGAIN (no thread), -ENAMETOOLONG with a sentence. A list that
- * cannot be read is no failure: see sl_zap_list_good(). */
-int sl_zap_start(struct sl_zap **out, void *context, const char *folder, struct sl_error *err);
+ * list in `folder` (copied). `own`: somebody who is let in though not listed
+ * (copied; a listed entry of that key counts instead); NULL: nobody. Blocks some ms. 0; -EADDRINUSE
+ * (the context has a handler); -ENOMEM, -EAGAIN (no thread), -ENAMETOOLONG with a sentence. A list
+ * that cannot be read is no failure: see sl_zap_list_good(). */
+int sl_zap_start(struct sl_zap **out, void *context, const char *folder,
+                 const struct sl_keys_entry *own, struct sl_error *err);
 
 /* Ends the thread and frees `zap`; NULL is allowed. Guarded sockets are to be
  * closed before: what connects to one without a handler is turned away. Blocks
@@ -78,6 +80,9 @@ int sl_zap_user(struct sl_zap *zap, const char *user_id, struct sl_keys_entry *e
 /* Grows by one whenever a change of the list has taken something away from
  * somebody. Any thread; blocks like sl_zap_user(). */
 uint64_t sl_zap_revision(struct sl_zap *zap);
+
+/* How many are on the list. Any thread; blocks like sl_zap_user(). */
+size_t sl_zap_listed(struct sl_zap *zap);
 
 /* 0, or why the list cannot be read (as sl_keys_read()), for people. Any
  * thread; blocks like sl_zap_user(). */

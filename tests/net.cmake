@@ -26,3 +26,8 @@ if(SL_FUZZ)
                          -fno-sanitize-recover=all)
   target_link_options(pairing_fuzz PRIVATE -fsanitize=fuzzer,address,undefined)
 endif()
+
+sl_test(access_test integration/access_test.c skylane_test_programs skylane_net PkgConfig::CJSON
+        PkgConfig::ZMQ)
+add_dependencies(access_test skylane-net skylane-detect)
+set_tests_properties(access_test PROPERTIES TIMEOUT 300)

@@ -29,7 +29,9 @@ static void help(FILE *to)
             "  --image-shm-name NAME       bus of the frames (bus.camera: " SL_BUS_CAMERA ")\n"
             "  --detection-shm-name NAME   bus of the lanes (bus.detection: " SL_BUS_DETECTION ")\n"
             "  --port PORT                 answers clients over ZMQ (%d); 0: any free port\n"
-            "  --host ADDR                 where to listen (" DEFAULT_HOST "); * : everywhere\n"
+            "  --host ADDR                 where to listen (" DEFAULT_HOST "); * : everywhere.\n"
+            "                              On this machine only until \"skylane pair\" let one in\n"
+            "  --insecure                  without keys, for benches; twice: beyond this machine\n"
             "  --config FILE               settings file; may be given several times, later ones\n"
             "                              win (without: " SL_SETTINGS_SYSTEM_FILE
             " if it exists, else defaults)\n"
@@ -80,6 +82,7 @@ struct options {
     const char *image_bus, *detection_bus;
     const char *method, *gpu, *host;
     int64_t port; /* -1: not given */
+    int insecure; /* how often it was said */
 };
 
 /* ---- what goes with what ---- */
@@ -106,6 +109,7 @@ static int check_offline(const struct options *o)
                                    {o->detection_bus != NULL, "--detection-shm-name"},
                                    {o->port >= 0, "--port"},
                                    {o->host != NULL, "--host"},
+                                   {o->insecure > 0, "--insecure"},
                                    {o->settings.file_count > 0, "--config"},
                                    {o->settings.assignment_count > 0, "-o"}};
     const char *wrong = first_given(server, sizeof server / sizeof server[0]);
@@ -140,6 +144,8 @@ static int check_server(const struct options *o)
                              "%s serves buses, %s clients over ZMQ: leave out one, or start two "
                              "servers",
                              wrong, o->port >= 0 ? "--port" : "--host");
+    if (o->insecure > 0 && o->port < 0 && o->host == NULL)
+        return sl_cli_misuse(VERB, "--insecure is for clients over ZMQ: add --port");
     return 0;
 }
 
@@ -195,6 +201,7 @@ static int serve(const struct options *o)
                                             .host = o->host != NULL ? o->host : DEFAULT_HOST,
                                             .port =
                                                 (uint16_t)(o->port >= 0 ? o->port : SL_DETECT_PORT),
+                                            .insecure = o->insecure,
                                             .json = o->json,
                                             .log = log};
     const bool zmq = o->port >= 0 || o->host != NULL;
@@ -218,6 +225,7 @@ enum {
     OPT_DETECTION_BUS,
     OPT_PORT,
     OPT_HOST,
+    OPT_INSECURE,
     OPT_CONFIG,
     OPT_METHOD,
     OPT_GPU
@@ -274,6 +282,9 @@ static int take_option(int option, struct options *o)
     case OPT_HOST:
         o->host = optarg;
         return 0;
+    case OPT_INSECURE:
+        o->insecure++;
+        return 0;
     case OPT_METHOD:
         o->method = optarg;
         return 0;
@@ -305,6 +316,7 @@ int main(int argc, char **argv)
         {"port", required_argument, NULL, OPT_PORT},
         {"host", required_argument, NULL, OPT_HOST},
         {"config", required_argument, NULL, OPT_CONFIG},
+        {"insecure", no_argument, NULL, OPT_INSECURE},
         {"method", required_argument, NULL, OPT_METHOD},
         {"gpu", required_argument, NULL, OPT_GPU},
         {"help", no_argument, NULL, 'h'},

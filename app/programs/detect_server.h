@@ -15,6 +15,7 @@ struct sl_detect_serve {
     const struct sl_settings *settings; /* checked; bus names, camera, detector */
     const char *host;                   /* ZMQ: where to listen */
     uint16_t port;                      /* ZMQ: 0 takes a free one */
+    int insecure;                       /* ZMQ: how often --insecure was said */
     bool json;                          /* the summary as JSON */
     struct sl_log *log;                 /* outlives the call */
 };

@@ -135,7 +135,8 @@ static int start(struct zmq_server *server, struct sl_error *err)
     if (rc == 0)
         rc = sl_picture_reader_open(&server->pictures, err);
     if (rc == 0)
-        rc = sl_detect_server_open(&server->socket, options->host, options->port, err);
+        rc = sl_detect_server_open(&server->socket, options->host, options->port, options->insecure,
+                                   err);
     return rc;
 }
 
@@ -145,6 +146,8 @@ static int serve(struct zmq_server *server, struct sl_error *err)
     sl_error_set(&what, 0, "listens on %s; waits for clients",
                  sl_detect_server_endpoint(server->socket));
     say(server, SL_LOG_INFO, &what);
+    if (sl_detect_server_advice(server->socket, &what))
+        say(server, server->options->insecure > 0 ? SL_LOG_WARNING : SL_LOG_INFO, &what);
     int rc = 0;
     while (!sl_cli_stop_wanted() && (rc == 0 || rc == -EAGAIN)) {
         struct sl_detect_question question;

@@ -13,7 +13,7 @@
 #include <zmq.h>
 
 #include "app/config/options.h"
-#include "net/link.h"
+#include "net/guard.h"
 #include "net_send.h"
 #include "net_vehicle.h"
 #include "rt/cli.h"
@@ -21,6 +21,7 @@
 
 #define VERB            "net"
 #define IDLE_NS         (100 * SL_NS_PER_MS)
+#define WARN_NS         (60 * SL_NS_PER_S)
 #define ACTIONS_HWM     64 /* that wait; more are dropped */
 #define ACTIONS_AT_ONCE 64
 /* Of linux/ioprio.h, which libc has no call for. */
@@ -35,14 +36,17 @@ static const char HELP[] =
     "\n"
     "Runs beside \"skylane run\", at the lowest priority: whatever happens on the network\n"
     "cannot move a control deadline. What is sent and what can be asked for is in\n"
-    "docs/network.md. It listens on this machine only: from elsewhere come through a tunnel,\n"
-    "  ssh -L 5557:localhost:5557 -L 5558:localhost:5558 my-car\n"
+    "docs/network.md. Until somebody was paired (\"skylane pair\") it listens on this machine\n"
+    "only, and lets in the user who started it.\n"
     "\n"
     "  --config FILE           settings file; may be given several times, later ones win\n"
     "                          (without: " SL_SETTINGS_SYSTEM_FILE " if it exists, else defaults)\n"
     "  -o SECTION.KEY=VALUE    one setting; may be given several times\n"
     "  --broadcast ENDPOINT    short for -o net.broadcast=\n"
     "  --actions ENDPOINT      short for -o net.actions=\n"
+    "  --insecure              without keys, for benches: whoever reaches the sockets is a "
+    "driver;\n"
+    "                          said twice, also beyond this machine\n"
     "  --help, --version\n"
     "\n"
     "examples:\n"
@@ -56,12 +60,13 @@ struct net {
     struct sl_settings settings;
     void *context;
     struct sl_broadcast *broadcast;
-    void *actions;
-    char actions_endpoint[256];
+    struct sl_guard *guard;
+    struct sl_guard_socket actions;
     struct sl_gate *gate;
     struct net_send *send;
     struct net_vehicle *vehicle;
-    bool answered; /* something: the state tells it at once */
+    uint64_t warn_ns; /* when the log is told again that there are no keys */
+    bool answered;    /* something: the state tells it at once */
 };
 
 /* Below everything else: whatever runs on this machine goes first. Before there
@@ -74,21 +79,6 @@ static void step_back(void)
     syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_IDLE);
 }
 
-/* Without keys, whoever reaches a socket may watch and ask: only who is on this
- * machine reaches these. */
-static int check_local(const char *key, const char *endpoint, struct sl_error *err)
-{
-    static const char *const LOCAL[] = {
-        "tcp://127.0.0.1:", "tcp://localhost:", "tcp://[::1]:", "ipc://"};
-    for (size_t i = 0; i < sizeof LOCAL / sizeof LOCAL[0]; i++)
-        if (strncmp(endpoint, LOCAL[i], strlen(LOCAL[i])) == 0)
-            return 0;
-    return sl_error_set(err, -EINVAL,
-                        "%s: \"%s\" could be reached by everybody in the network; use "
-                        "tcp://127.0.0.1:PORT, and a tunnel (ssh -L) from elsewhere",
-                        key, endpoint);
-}
-
 static int make_session(char session[17], struct sl_error *err)
 {
     uint64_t number;
@@ -98,31 +88,38 @@ static int make_session(char session[17], struct sl_error *err)
     return 0;
 }
 
-static int open_all(struct net *net, struct sl_error *err)
+static int subscribe(const struct net *net, struct sl_error *err)
 {
+    if (zmq_setsockopt(net->actions.socket, ZMQ_SUBSCRIBE, TOPIC, strlen(TOPIC)) == 0)
+        return 0;
+    return sl_error_set(err, -errno, "cannot subscribe to actions: %s", zmq_strerror(errno));
+}
+
+static int open_all(struct net *net, int insecure, struct sl_error *err)
+{
+    static const struct sl_link_option ACTIONS[] = {
+        {ZMQ_RCVHWM, ACTIONS_HWM}, {ZMQ_MAXMSGSIZE, SL_GATE_BYTES_MAX + SL_GUARD_WRAP_BYTES}, {0}};
     const struct sl_settings *s = &net->settings;
-    const struct sl_link_option options[] = {
-        {ZMQ_RCVHWM, ACTIONS_HWM}, {ZMQ_MAXMSGSIZE, SL_GATE_BYTES_MAX}, {0}};
     char session[17];
-    int rc = check_local("net.broadcast", s->net.broadcast, err);
-    if (rc == 0)
-        rc = check_local("net.actions", s->net.actions, err);
-    if (rc == 0)
-        rc = make_session(session, err);
+    int rc = make_session(session, err);
     if (rc != 0)
         return rc;
     net->gate = sl_gate_create(session);
     net->context = zmq_ctx_new();
     if (net->gate == NULL || net->context == NULL)
         return sl_error_set(err, -ENOMEM, "no memory for the network");
-    rc = sl_broadcast_open(&net->broadcast, net->context, s->net.broadcast, session, err);
+    rc = sl_guard_open(&net->guard, net->context, insecure, err);
     if (rc == 0)
-        rc = sl_link_bind(&net->actions, net->context, ZMQ_SUB, options, s->net.actions,
-                          net->actions_endpoint, sizeof net->actions_endpoint, err);
-    if (rc == 0 && zmq_setsockopt(net->actions, ZMQ_SUBSCRIBE, TOPIC, strlen(TOPIC)) != 0)
-        rc = sl_error_set(err, -errno, "cannot subscribe to actions: %s", zmq_strerror(errno));
+        rc = sl_broadcast_open(&net->broadcast, net->guard, s->net.broadcast, session, err);
+    if (rc == 0) {
+        net->actions = (struct sl_guard_socket){
+            .kind = ZMQ_SUB, .options = ACTIONS, .endpoint = s->net.actions};
+        rc = sl_guard_listen(net->guard, &net->actions, err);
+    }
     if (rc == 0)
-        rc = net_send_open(&net->send, s, net->broadcast, net->gate, err);
+        rc = subscribe(net, err);
+    if (rc == 0)
+        rc = net_send_open(&net->send, s, net->broadcast, net->gate, net->guard, err);
     if (rc == 0)
         rc = net_vehicle_open(&net->vehicle, s, err);
     return rc;
@@ -133,8 +130,8 @@ static void close_all(struct net *net)
     net_vehicle_close(net->vehicle);
     net_send_close(net->send);
     sl_broadcast_close(net->broadcast);
-    if (net->actions != NULL)
-        zmq_close(net->actions);
+    sl_guard_hang_up(&net->actions);
+    sl_guard_close(net->guard);
     if (net->context != NULL)
         zmq_ctx_term(net->context);
     sl_gate_destroy(net->gate);
@@ -151,10 +148,11 @@ static void mark(struct net *net, const struct sl_ask *ask, uint64_t now_ns)
     net->answered = true;
 }
 
-static void take(struct net *net, const void *metadata, size_t size, uint64_t now_ns)
+static void take(struct net *net, const void *metadata, size_t size,
+                 const struct sl_keys_entry *who, uint64_t now_ns)
 {
     struct sl_ask ask;
-    switch (sl_gate_take(net->gate, metadata, size, SL_ROLE_DRIVER, "", now_ns, &ask)) {
+    switch (sl_gate_take(net->gate, metadata, size, who->role, who->name, now_ns, &ask)) {
     case SL_GATE_PASSED:
         if (ask.name == SL_ASK_MARK) {
             mark(net, &ask, now_ns);
@@ -179,27 +177,56 @@ static void take(struct net *net, const void *metadata, size_t size, uint64_t no
  * however many they are. False if there is none. */
 static bool take_message(struct net *net, uint64_t now_ns)
 {
-    char topic[16], metadata[SL_GATE_BYTES_MAX], rest[1];
-    const int topic_size = zmq_recv(net->actions, topic, sizeof topic, ZMQ_DONTWAIT);
-    if (topic_size < 0)
-        return false;
-    int size = -1, parts = 1, more = 0;
-    size_t length = sizeof more;
-    while (zmq_getsockopt(net->actions, ZMQ_RCVMORE, &more, &length) == 0 && more != 0) {
-        const int n = parts == 1
-                          ? (size = zmq_recv(net->actions, metadata, sizeof metadata, ZMQ_DONTWAIT))
-                          : zmq_recv(net->actions, rest, sizeof rest, ZMQ_DONTWAIT);
-        if (n < 0)
+    struct sl_keys_entry who = {.role = SL_ROLE_NONE};
+    char metadata[SL_GATE_BYTES_MAX];
+    size_t size = 0;
+    int parts = 0;
+    bool named = false, known = false;
+    zmq_msg_t part;
+    zmq_msg_init(&part);
+    do {
+        if (net->actions.socket == NULL ||
+            zmq_msg_recv(&part, net->actions.socket, ZMQ_DONTWAIT) < 0)
             break;
+        const size_t bytes = zmq_msg_size(&part);
+        if (parts == 0) {
+            known = sl_guard_sender(net->guard, &part, &who) == 0;
+            named = bytes == strlen(TOPIC) && memcmp(zmq_msg_data(&part), TOPIC, bytes) == 0;
+        } else if (parts == 1) {
+            size = bytes;
+            memcpy(metadata, zmq_msg_data(&part), bytes < sizeof metadata ? bytes : 0);
+        }
         parts++;
-    }
-    const bool named = topic_size == (int)strlen(TOPIC) && memcmp(topic, TOPIC, strlen(TOPIC)) == 0;
-    if (named && size >= 0 && parts <= 3)
-        take(net, metadata, size > (int)sizeof metadata ? sizeof metadata + 1 : (size_t)size,
-             now_ns);
+    } while (zmq_msg_more(&part));
+    zmq_msg_close(&part);
+    if (parts == 0)
+        return false;
+    if (!known)
+        return true; /* and counted by the guard */
+    if (named && (parts == 2 || parts == 3))
+        take(net, metadata, size, &who, now_ns);
     else
-        take(net, "", 0, now_ns); /* garbage, and counted as such */
+        take(net, "", 0, &who, now_ns); /* garbage, and counted as such */
     return true;
+}
+
+static void tell_where(const struct net *net)
+{
+    struct sl_error advice = {0};
+    fprintf(stderr, "broadcasting on %s, listening on %s\n", sl_broadcast_endpoint(net->broadcast),
+            net->actions.bound);
+    if (sl_guard_advice(net->guard, &advice))
+        fprintf(stderr, "skylane " VERB ": %s\n", advice.text);
+}
+
+/* The list of who may connect may have changed. */
+static void tend(struct net *net, uint64_t now_ns)
+{
+    struct sl_error err;
+    sl_broadcast_listen(net->broadcast, now_ns);
+    if (sl_guard_tend(net->guard, &net->actions, now_ns) && net->actions.socket != NULL &&
+        subscribe(net, &err) == 0)
+        tell_where(net);
 }
 
 static void take_done(struct net *net, uint64_t now_ns)
@@ -217,14 +244,25 @@ static void take_done(struct net *net, uint64_t now_ns)
     }
 }
 
+/* Whoever reads the log shall see that there are no keys. */
+static void warn(struct net *net, uint64_t now_ns)
+{
+    struct sl_error advice = {0};
+    if (!sl_guard_insecure(net->guard) || now_ns < net->warn_ns)
+        return;
+    net->warn_ns = now_ns + WARN_NS;
+    sl_guard_advice(net->guard, &advice);
+    net_send_log(net->send, "warning", advice.text, now_ns);
+}
+
 static void run(struct net *net)
 {
     while (!sl_cli_stop_wanted()) {
         int fds[NET_SEND_FDS];
         net_send_fds(net->send, fds);
         zmq_pollitem_t items[3 + NET_SEND_FDS] = {
-            {.socket = sl_broadcast_socket(net->broadcast), .events = ZMQ_POLLIN},
-            {.socket = net->actions, .events = ZMQ_POLLIN},
+            {.socket = sl_broadcast_socket(net->broadcast), .fd = -1, .events = ZMQ_POLLIN},
+            {.socket = net->actions.socket, .fd = -1, .events = ZMQ_POLLIN},
             {.fd = net_vehicle_fd(net->vehicle), .events = ZMQ_POLLIN},
         };
         int count = 3;
@@ -237,11 +275,12 @@ static void run(struct net *net)
         wait_ns = wait_ns < IDLE_NS ? wait_ns : IDLE_NS;
         zmq_poll(items, count, (long)((wait_ns + SL_NS_PER_MS - 1) / SL_NS_PER_MS));
         now_ns = sl_clock_now_ns();
-        sl_broadcast_listen(net->broadcast);
+        tend(net, now_ns);
         /* A flood must not keep pictures from being sent. */
         for (int i = 0; i < ACTIONS_AT_ONCE && take_message(net, now_ns); i++)
             ;
         take_done(net, now_ns);
+        warn(net, now_ns);
         if (net->answered)
             net_send_state(net->send, now_ns);
         net->answered = false;
@@ -250,7 +289,7 @@ static void run(struct net *net)
 }
 
 static int serve(const struct sl_settings_options *options, const char *broadcast,
-                 const char *actions)
+                 const char *actions, int insecure)
 {
     struct net net = {0};
     struct sl_error err = {0};
@@ -266,12 +305,11 @@ static int serve(const struct sl_settings_options *options, const char *broadcas
         rc = sl_settings_check(&net.settings, &err);
     step_back();
     if (rc == 0)
-        rc = open_all(&net, &err);
+        rc = open_all(&net, insecure, &err);
     if (rc != 0) {
         fprintf(stderr, "skylane " VERB ": %s\n", err.text);
     } else {
-        fprintf(stderr, "broadcasting on %s, listening on %s\n",
-                sl_broadcast_endpoint(net.broadcast), net.actions_endpoint);
+        tell_where(&net);
         run(&net);
         net_send_summary(net.send, stderr);
     }
@@ -281,11 +319,12 @@ static int serve(const struct sl_settings_options *options, const char *broadcas
 
 int main(int argc, char **argv)
 {
-    enum { OPT_CONFIG = 256, OPT_BROADCAST, OPT_ACTIONS };
+    enum { OPT_CONFIG = 256, OPT_BROADCAST, OPT_ACTIONS, OPT_INSECURE };
     static const struct option OPTIONS[] = {
         {"config", required_argument, NULL, OPT_CONFIG},
         {"broadcast", required_argument, NULL, OPT_BROADCAST},
         {"actions", required_argument, NULL, OPT_ACTIONS},
+        {"insecure", no_argument, NULL, OPT_INSECURE},
         {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'V'},
         {0},
@@ -293,7 +332,7 @@ int main(int argc, char **argv)
     struct sl_settings_options settings = {0};
     const char *broadcast = NULL, *actions = NULL;
     struct sl_error err = {0};
-    int answer;
+    int answer, insecure = 0;
     opterr = 0;
     while ((answer = getopt_long(argc, argv, ":o:hV", OPTIONS, NULL)) != -1) {
         int rc = 0;
@@ -310,6 +349,9 @@ int main(int argc, char **argv)
         case OPT_ACTIONS:
             actions = optarg;
             break;
+        case OPT_INSECURE:
+            insecure++;
+            break;
         case 'h':
             fputs(HELP, stdout);
             return SL_EXIT_OK;
@@ -325,5 +367,5 @@ int main(int argc, char **argv)
     if (optind < argc)
         return sl_cli_bad_operand(VERB, argv[optind]);
     sl_cli_catch_stop();
-    return serve(&settings, broadcast, actions);
+    return serve(&settings, broadcast, actions, insecure);
 }

@@ -26,6 +26,7 @@ struct net_send {
     struct sl_settings settings; /* with what was changed since the start */
     struct sl_broadcast *broadcast;
     struct sl_gate *gate;
+    const struct sl_guard *guard;
     struct sl_bus_reader *frames, *detections, *states, *odometry;
     struct sl_jpeg_encoder *encoder;
     uint8_t *raw; /* a frame to be sent as it is */
@@ -53,7 +54,8 @@ static int open_reader(struct net_send *s, struct sl_bus_reader **reader, const 
 }
 
 int net_send_open(struct net_send **send, const struct sl_settings *settings,
-                  struct sl_broadcast *broadcast, struct sl_gate *gate, struct sl_error *err)
+                  struct sl_broadcast *broadcast, struct sl_gate *gate,
+                  const struct sl_guard *guard, struct sl_error *err)
 {
     *send = NULL;
     struct net_send *s = calloc(1, sizeof *s);
@@ -62,6 +64,7 @@ int net_send_open(struct net_send **send, const struct sl_settings *settings,
     s->settings = *settings;
     s->broadcast = broadcast;
     s->gate = gate;
+    s->guard = guard;
     memcpy(s->name, settings->net.name, sizeof s->name);
     if (s->name[0] == '\0' && gethostname(s->name, sizeof s->name - 1) != 0)
         s->name[0] = '\0';
@@ -271,6 +274,10 @@ static void add_sends(const struct net_send *s, cJSON *to)
     sl_json_add_u64(refused, "expired", counts->expired);
     sl_json_add_u64(refused, "replayed", counts->replayed);
     sl_json_add_u64(refused, "unknown", counts->unknown);
+    struct sl_guard_counts door;
+    sl_guard_counts(s->guard, &door);
+    sl_json_add_u64(refused, "denied", door.denied);
+    sl_json_add_u64(refused, "revoked", door.revoked);
 }
 
 static bool is_connected(const struct net_send *s, uint64_t now_ns)
@@ -284,6 +291,7 @@ static cJSON *describe_state(struct net_send *s, uint64_t now_ns)
                    ? sl_record_json(SL_RECORD_STATE, &s->state, sizeof s->state, NULL)
                    : cJSON_CreateObject();
     cJSON_AddStringToObject(o, "vehicle", s->name);
+    cJSON_AddBoolToObject(o, "insecure", sl_guard_insecure(s->guard));
     cJSON_AddBoolToObject(o, "connected", is_connected(s, now_ns));
     if (s->state_seen_ns != 0)
         cJSON_AddStringToObject(o, "stop_text", sl_reason_text(s->state.stop_reason));
@@ -366,9 +374,12 @@ void net_send_setting(struct net_send *send, const char *setting)
 void net_send_summary(const struct net_send *send, FILE *to)
 {
     const struct sl_gate_counts *counts = sl_gate_counts(send->gate);
+    struct sl_guard_counts door;
+    sl_guard_counts(send->guard, &door);
     fprintf(to,
             "frames: %" PRIu64 " sent; actions: %" PRIu64 " no actions, %" PRIu64
-            " too large, %" PRIu64 " expired, %" PRIu64 " sent again\n",
-            send->frames_sent, counts->garbage, counts->oversize, counts->expired,
-            counts->replayed);
+            " too large, %" PRIu64 " expired, %" PRIu64 " sent again; connections without a key: "
+            "%" PRIu64 "\n",
+            send->frames_sent, counts->garbage, counts->oversize, counts->expired, counts->replayed,
+            door.denied);
 }

@@ -15,7 +15,8 @@ struct net_send; /* opaque */
 
 /* All outlive it. 0; -ENOMEM, -EMFILE and the like with a sentence. */
 int net_send_open(struct net_send **send, const struct sl_settings *settings,
-                  struct sl_broadcast *broadcast, struct sl_gate *gate, struct sl_error *err);
+                  struct sl_broadcast *broadcast, struct sl_gate *gate,
+                  const struct sl_guard *guard, struct sl_error *err);
 void net_send_close(struct net_send *send); /* NULL is allowed */
 
 /* Descriptors that are readable when there is something to send; -1 for what

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <sodium.h>
 
@@ -64,20 +63,6 @@ static int failed(const struct sl_error *err)
 {
     fprintf(stderr, "skylane " VERB ": %s\n", err->text);
     return SL_EXIT_FAILED;
-}
-
-/* The host's name, with "-" for what names may not hold. */
-static void default_name(char name[SL_KEYS_NAME])
-{
-    char letter[2] = "";
-    if (gethostname(name, SL_KEYS_NAME) != 0 || name[0] == '\0')
-        snprintf(name, SL_KEYS_NAME, "skylane");
-    name[SL_KEYS_NAME - 1] = '\0';
-    for (char *at = name; *at != '\0'; at++) {
-        letter[0] = *at;
-        if (!sl_keys_name_good(letter))
-            *at = '-';
-    }
 }
 
 /* ---- the vehicle ---- */
@@ -266,7 +251,7 @@ static int perform(struct options *o)
         return print_lists(o);
     if (o->revoke != NULL)
         return revoke_client(o);
-    default_name(o->host_name);
+    sl_keys_host_name(o->host_name);
     if (o->name == NULL)
         o->name = o->host_name;
     if (o->role == NULL)

@@ -7,6 +7,8 @@
 Needs pyzmq (Debian: python3-zmq). Pictures are JPEG, PGM or PPM files. Several
 are taken as frames of one camera, one after the other."""
 import argparse
+import os
+import pathlib
 import struct
 import sys
 
@@ -23,6 +25,22 @@ OK = 0
 
 class Refused(Exception):
     """The server answered with a sentence instead of a lane."""
+
+
+def keys(host):
+    """Our own public and secret key, and the public one of the server there: docs/pairing.md."""
+    user = "/etc" if os.getuid() == 0 else os.environ.get("XDG_CONFIG_HOME", pathlib.Path.home() / ".config")
+    folder = pathlib.Path(os.environ.get("SKYLANE_KEYS", f"{user}/skylane/keys"))
+
+    def lines(name):
+        text = (folder / name).read_text(encoding="ascii") if (folder / name).exists() else ""
+        return [line.encode().split() for line in text.splitlines() if line and line[0] != "#"]
+
+    own, local = dict(lines("client.key")), dict(lines("vehicle.key"))
+    paired = {name.decode(): key for key, name in lines("vehicles")}
+    if not own or not paired.get(host, local.get(b"public")):
+        raise Refused(f'no key for {host}: pair with it ("skylane pair")')
+    return own[b"public"], own[b"secret"], paired.get(host, local.get(b"public"))
 
 
 def unpack_line(body, offset):
@@ -64,6 +82,9 @@ class Detector:
         self.socket = zmq.Context.instance().socket(zmq.DEALER)
         self.socket.linger = 0
         self.socket.immediate = True  # no questions for a server that is not there
+        self.socket.curve_publickey, self.socket.curve_secretkey, self.socket.curve_serverkey = keys(
+            url[len("tcp://") : url.rindex(":")].strip("[]")
+        )
         self.socket.connect(url)
         self.sequence = 0
 
@@ -99,7 +120,10 @@ def main():
     parser.add_argument("--url", default="tcp://localhost:5556")
     parser.add_argument("pictures", nargs="+")
     options = parser.parse_args()
-    detector = Detector(options.url)
+    try:
+        detector = Detector(options.url)
+    except Refused as problem:
+        sys.exit(str(problem))
     for number, path in enumerate(options.pictures, start=1):
         with open(path, "rb") as file:
             picture = file.read()

@@ -27,6 +27,7 @@
 #include "app/config/settings.h"
 #include "net/detect_client.h"
 #include "net/detect_server.h"
+#include "net/guard.h"
 #include "net/jpeg.h"
 #include "rt/clock.h"
 #include "tests/integration/programs.h"
@@ -162,7 +163,7 @@ static struct sl_detect_client *client_of(void)
 {
     struct sl_error err;
     struct sl_detect_client *client = NULL;
-    if (sl_detect_client_open(&client, url, &err) != 0)
+    if (sl_detect_client_open(&client, url, false, &err) != 0)
         fail_msg("%s", err.text);
     return client;
 }
@@ -416,6 +417,8 @@ static struct raw raw_of(int type)
     raw.socket = zmq_socket(raw.context, type);
     zmq_setsockopt(raw.socket, ZMQ_LINGER, &linger, sizeof linger);
     zmq_setsockopt(raw.socket, ZMQ_RCVTIMEO, &patience_ms, sizeof patience_ms);
+    struct sl_error err;
+    assert_int_equal(sl_guard_present(raw.socket, url, false, &err), 0);
     assert_int_equal(zmq_connect(raw.socket, url), 0);
     return raw;
 }
@@ -424,6 +427,18 @@ static void raw_close(struct raw *raw)
 {
     zmq_close(raw->socket);
     zmq_ctx_term(raw->context);
+}
+
+/* With the key that clients on this machine expect; lets everybody in. */
+static void be_the_vehicle(void *socket)
+{
+    struct sl_keys_pair own;
+    struct sl_error err;
+    const int yes = 1;
+    assert_int_equal(sl_keys_own(getenv("SKYLANE_KEYS"), SL_KEYS_OF_VEHICLE, &own, &err), 0);
+    assert_int_equal(zmq_setsockopt(socket, ZMQ_CURVE_SERVER, &yes, sizeof yes), 0);
+    assert_int_equal(
+        zmq_setsockopt(socket, ZMQ_CURVE_SECRETKEY, own.secret_key, sizeof own.secret_key), 0);
 }
 
 /* What the simulator asks, seen by a server that this test is. `host` and the
@@ -441,6 +456,7 @@ static void must_send(const char *host, const char *option, uint32_t fourcc)
     asked.socket = zmq_socket(asked.context, ZMQ_ROUTER);
     zmq_setsockopt(asked.socket, ZMQ_LINGER, &linger, sizeof linger);
     zmq_setsockopt(asked.socket, ZMQ_RCVTIMEO, &patience_ms, sizeof patience_ms);
+    be_the_vehicle(asked.socket);
     assert_int_equal(zmq_bind(asked.socket, "tcp://127.0.0.1:*"), 0);
     assert_int_equal(zmq_getsockopt(asked.socket, ZMQ_LAST_ENDPOINT, endpoint, &size), 0);
     snprintf(at, sizeof at, "--detector-url=tcp://%s%s", host, strrchr(endpoint, ':'));
@@ -468,7 +484,13 @@ static void frames_go_as_they_are_or_as_jpeg(void **unused)
     must_send("localhost", NULL, SL_FORMAT_NV12);
     must_send("127.0.0.1", "--detector-jpeg=50", SL_FORMAT_MJPEG);
     /* 0.0.0.0 leads to this machine as well, but not by its name: as any other
-     * machine's address does. */
+     * machine's address does, which has to be paired. */
+    struct sl_keys_entry other = {.name = "0.0.0.0"};
+    struct sl_keys_pair own;
+    struct sl_error err;
+    assert_int_equal(sl_keys_own(getenv("SKYLANE_KEYS"), SL_KEYS_OF_VEHICLE, &own, &err), 0);
+    memcpy(other.public_key, own.public_key, sizeof other.public_key);
+    assert_int_equal(sl_keys_add(getenv("SKYLANE_KEYS"), SL_KEYS_VEHICLES, &other, NULL, &err), 0);
     must_send("0.0.0.0", NULL, SL_FORMAT_MJPEG);
     must_send("0.0.0.0", "--detector-jpeg=0", SL_FORMAT_NV12);
 }
@@ -663,7 +685,7 @@ static void rubbish_is_answered_and_harms_nobody(void **unused)
 
     /* A part above the limit ends the connection. */
     raw = raw_of(ZMQ_DEALER);
-    const size_t large = SL_DETECT_PICTURE_MAX + 1;
+    const size_t large = SL_DETECT_PICTURE_MAX + SL_GUARD_WRAP_BYTES + 1;
     uint8_t *bytes = calloc(1, large);
     assert_non_null(bytes);
     zmq_send(raw.socket, rubbish, SL_DETECT_REQUEST_BYTES, ZMQ_SNDMORE);
@@ -767,7 +789,7 @@ static void client_says_that_nobody_is_there(void **unused)
     const char *const wrong[] = {
         "", "localhost:5556", "tcp://", "tcp://localhost", "tcp://x:port", "ipc:///tmp/x"};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
-        assert_int_equal(sl_detect_client_open(&client, wrong[i], &err), -EINVAL);
+        assert_int_equal(sl_detect_client_open(&client, wrong[i], false, &err), -EINVAL);
         assert_null(client);
         assert_non_null(strstr(err.text, "tcp://HOST:PORT"));
     }
@@ -779,7 +801,7 @@ static void port_in_use_is_told(void **unused)
     struct program second;
     program_start(&second, NULL, "detect", "--config", SETTINGS, "--port", port, NULL);
     assert_int_equal(program_wait(&second, 10), 1);
-    assert_true(program_said(&second, "is in use by another program"));
+    assert_true(program_said(&second, "is taken by another program"));
     unlink(second.output);
 }
 
@@ -900,7 +922,9 @@ static void misuse_is_told(void **unused)
         {"detect", "--host=*", "--image-shm-name=x", "leave out one", 2},
         {"detect", "--port=65536", NULL, "within 0 and 65535", 2},
         {"detect", "--prot", "1", "did you mean --port?", 2},
-        {"detect", "--host=192.0.2.1", "--port=0", "no address of this machine", 1},
+        {"detect", "--insecure", NULL, "--insecure is for clients over ZMQ", 2},
+        {"detect", "--images=x", "--insecure", "--insecure is for the server", 2},
+        {"detect", "--host=192.0.2.1", "--insecure", "say --insecure twice", 1},
         {"detect", "--image-shm-name=detection_results", NULL, "a name of its own", 1},
         {"detect", "--image-shm-name=A B", NULL, "is not a bus name", 1},
         {"detect", "--config=/nonexistent.ini", NULL, "/nonexistent.ini", 1},
@@ -922,6 +946,11 @@ static void misuse_is_told(void **unused)
                      p.output);
         unlink(p.output);
     }
+    struct program p;
+    program_start(&p, NULL, "detect", "--host=192.0.2.1", "--insecure", "--insecure", NULL);
+    assert_int_equal(program_wait(&p, 20), 1);
+    assert_true(program_said(&p, "no address of this machine"));
+    unlink(p.output);
 }
 
 int main(void)

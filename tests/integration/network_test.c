@@ -13,6 +13,7 @@
 #include <cjson/cJSON.h>
 #include <zmq.h>
 
+#include "net/guard.h"
 #include "net/link.h"
 #include "rt/clock.h"
 #include "tests/integration/programs.h"
@@ -42,6 +43,10 @@ static void connect_all(const char *topics)
 {
     watch = zmq_socket(context, ZMQ_SUB);
     actions = zmq_socket(context, ZMQ_PUB);
+    struct sl_error err;
+    if (sl_guard_present(watch, broadcast_at, false, &err) != 0 ||
+        sl_guard_present(actions, actions_at, false, &err) != 0)
+        fail_msg("%s", err.text);
     assert_int_equal(sl_link_set(watch, ZMQ_RCVTIMEO, 20000), 0);
     assert_int_equal(sl_link_set(actions, ZMQ_LINGER, 0), 0);
     assert_int_equal(zmq_connect(watch, broadcast_at), 0);
@@ -270,7 +275,7 @@ static void does_what_it_is_asked(void **unused)
     assert_false(ask("ann", "pause", "", said, sent));
     assert_non_null(strstr(said, "refused: pause was refused"));
     assert_false(ask("bob", "resume", "", said, sent));
-    assert_non_null(strstr(said, "not_driver: ann drives"));
+    assert_non_null(strstr(said, "not_driver: local/ann drives"));
     assert_true(ask("bob", "drive", "", said, sent));
     assert_true(ask("bob", "resume", "", said, sent));
     await_mode("driving");
@@ -286,7 +291,7 @@ static void does_what_it_is_asked(void **unused)
     struct message m = next_of("state");
     assert_string_equal(text(m.metadata, "mode"), "driving");
     assert_true(number(item(item(m.metadata, "sends"), "refused"), "replayed") >= 20);
-    assert_string_equal(text(m.metadata, "driver"), "bob");
+    assert_string_equal(text(m.metadata, "driver"), "local/bob");
     drop(&m);
     assert_true(ask("bob", "set", "\"key\":\"control.speed_mps\",\"value\":3", said, sent));
     assert_false(ask("bob", "set", "\"key\":\"control.speed_mps\",\"value\":300", said, sent));
@@ -386,7 +391,7 @@ static void refuses_in_words(void **unused)
     assert_false(cJSON_IsTrue(item(m.metadata, "connected")));
     drop(&m);
     struct program other;
-    program_start(&other, NULL, "net", "--broadcast", "tcp://*:5557", NULL);
+    program_start(&other, NULL, "net", "--insecure", "--broadcast", "tcp://192.0.2.1:5557", NULL);
     assert_int_equal(program_wait(&other, 10), 1);
     assert_true(program_said(&other, "could be reached by everybody"));
     program_start(&other, NULL, "net", "--broadcast", "udp", NULL);

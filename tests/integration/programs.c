@@ -25,9 +25,13 @@ static int outputs;
 
 void programs_begin(void)
 {
+    char keys[sizeof bus_folder + sizeof "/keys"];
     strcpy(bus_folder, "/dev/shm/sl-programs-XXXXXX");
     if (mkdtemp(bus_folder) == NULL || setenv("SKYLANE_BUS_DIR", bus_folder, 1) != 0)
         fail_msg("no folder for buses: %s", strerror(errno));
+    snprintf(keys, sizeof keys, "%s/keys", bus_folder);
+    if (setenv("SKYLANE_KEYS", keys, 1) != 0)
+        fail_msg("no folder for keys: %s", strerror(errno));
 }
 
 void programs_end(void)

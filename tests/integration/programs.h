@@ -15,7 +15,8 @@ struct program {
     char output[64];
 };
 
-/* A fresh folder for buses, made SKYLANE_BUS_DIR; removed by programs_end(). */
+/* A fresh folder for buses, made SKYLANE_BUS_DIR, and in it one for keys, made
+ * SKYLANE_KEYS; removed by programs_end(). */
 void programs_begin(void);
 void programs_end(void);
 

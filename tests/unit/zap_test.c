@@ -46,7 +46,7 @@ static int begin(void **unused)
     keys_allow(folder, viewer.public_key, SL_ROLE_VIEWER, "bert");
     context = zmq_ctx_new();
     clients = zmq_ctx_new();
-    if (sl_zap_start(&zap, context, folder, &err) != 0)
+    if (sl_zap_start(&zap, context, folder, NULL, &err) != 0)
         fail_msg("%s", err.text);
     return 0;
 }
@@ -268,7 +268,7 @@ static void without_a_handler_nobody_gets_in(void **unused)
     zap = NULL;
     void *pub = client(ZMQ_PUB, &driver, endpoint);
     assert_false(gets_through(pub, sub, "arm", SILENCE_MS));
-    if (sl_zap_start(&zap, context, folder, &err) != 0)
+    if (sl_zap_start(&zap, context, folder, NULL, &err) != 0)
         fail_msg("%s", err.text);
     shut(pub);
     pub = client(ZMQ_PUB, &driver, endpoint);
@@ -504,7 +504,7 @@ static void one_handler_for_a_context(void **unused)
 {
     (void)unused;
     struct sl_zap *second = zap;
-    assert_int_equal(sl_zap_start(&second, context, folder, &err), -EADDRINUSE);
+    assert_int_equal(sl_zap_start(&second, context, folder, NULL, &err), -EADDRINUSE);
     assert_null(second);
     assert_non_null(strstr(err.text, "has a handler already"));
 }

@@ -42,6 +42,19 @@ def now_ns():
     return time.monotonic_ns() + CLOCK_AHEAD_NS
 
 
+def secret_key():
+    """The vehicle's, made if there is none; whoever knows its public half is let in."""
+    folder = os.environ["SKYLANE_KEYS"]
+    path = os.path.join(folder, "vehicle.key")
+    if not os.path.exists(path):
+        public, secret = zmq.curve_keypair()
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        with open(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600), "w", encoding="ascii") as file:
+            file.write(f"public {public.decode()}\nsecret {secret.decode()}\n")
+    with open(path, encoding="ascii") as file:
+        return dict(line.split() for line in file if line[0] != "#")["secret"].encode()
+
+
 class Picture:
     """A JPEG to which a row of squares can be added without decoding it: its scan becomes the first
     restart interval, after which predictors begin at 0, and the row the second."""
@@ -122,9 +135,12 @@ class Vehicle:
         self.broadcast = context.socket(zmq.XPUB)
         self.broadcast.setsockopt(zmq.LINGER, 0)
         self.broadcast.setsockopt(zmq.SNDHWM, 8)
+        secret = secret_key()
+        self.broadcast.curve_server, self.broadcast.curve_secretkey = True, secret
         self.broadcast.bind(options.broadcast)
         self.actions = context.socket(zmq.SUB)
         self.actions.setsockopt(zmq.SUBSCRIBE, b"action")
+        self.actions.curve_server, self.actions.curve_secretkey = True, secret
         self.actions.bind(options.actions)
         self.session = os.urandom(8).hex()
         self.seqs, self.answers, self.done = {}, [], {}

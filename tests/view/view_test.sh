@@ -15,6 +15,7 @@ command -v node >/dev/null || skip "node is not installed"
 chromium=$(command -v chromium || command -v chromium-browser) || skip "chromium is not installed"
 /usr/bin/python3 -c 'import zmq' 2>/dev/null || skip "python3-zmq is not installed"
 mkdir -p "$work"
+export SKYLANE_KEYS=$work/keys
 if ! [ -d "$work/node_modules/playwright-core" ]; then
     command -v npm >/dev/null || skip "npm is not installed"
     cp "$here/package.json" "$here/package-lock.json" "$work/"

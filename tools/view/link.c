@@ -3,64 +3,139 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
 #include <zmq.h>
 
+#include "net/guard.h"
+#include "net/link.h"
 #include "rt/clock.h"
 
 #define RECEIVE_MARK  16 /* messages of all topics: a quarter of a second */
 #define SEND_MARK     64
-#define BYTES_MAX     (INT64_C(16) << 20)
+#define BYTES_MAX     (16 << 20)
 #define DRAIN_MAX     200
 #define PARTS_MAX     3
 #define HEARTBEAT_MS  500
 #define SILENCE_MS    1500
 #define CONNECTING_MS 500
 #define RECONNECT_MS  100
+/* libzmq gives up where it was turned away, but we may be paired meanwhile. */
+#define RENEW_NS (2 * SL_NS_PER_S)
+
+/* ZMQ events of a connection that was not let in. */
+#define TURNED_AWAY                                                                                \
+    (ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |                      \
+     ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL)
+#define MONITOR "inproc://view-link-monitor"
 
 struct view_link {
     void *context;
     void *broadcast; /* SUB */
+    void *monitor;   /* PAIR: how the broadcast's connection fares */
     void *actions;   /* PUB */
-    int fd;
+    int fd;          /* of epoll, since the sockets' own change with them */
+    const char *vehicle_url, *actions_url;
+    bool insecure;
+    bool refused;
+    uint64_t made_ns;
 };
 
-static int set(void *socket, int option, int value)
+static int set_up(void *socket)
 {
-    return zmq_setsockopt(socket, option, &value, sizeof value);
+    /* IMMEDIATE: an action that waited for a connection would come too late. */
+    static const struct sl_link_option OPTIONS[] = {{ZMQ_LINGER, 0},
+                                                    {ZMQ_IPV6, 1},
+                                                    {ZMQ_IMMEDIATE, 1},
+                                                    {ZMQ_RCVHWM, RECEIVE_MARK},
+                                                    {ZMQ_SNDHWM, SEND_MARK},
+                                                    {ZMQ_HEARTBEAT_IVL, HEARTBEAT_MS},
+                                                    {ZMQ_HEARTBEAT_TIMEOUT, SILENCE_MS},
+                                                    {ZMQ_CONNECT_TIMEOUT, CONNECTING_MS},
+                                                    {ZMQ_RECONNECT_IVL, RECONNECT_MS},
+                                                    {ZMQ_MAXMSGSIZE, BYTES_MAX}};
+    for (size_t i = 0; i < sizeof OPTIONS / sizeof OPTIONS[0]; i++)
+        if (sl_link_set(socket, OPTIONS[i].option, OPTIONS[i].value) != 0)
+            return -errno;
+    return 0;
 }
 
-static int open_socket(void **out, void *context, int type, const char *endpoint,
+static int make_socket(struct view_link *link, void **out, int type, const char *endpoint,
                        struct sl_error *err)
 {
-    void *socket = *out = zmq_socket(context, type);
+    void *socket = *out = zmq_socket(link->context, type);
     if (socket == NULL)
         return sl_error_set(err, -errno, "no socket to the vehicle: %s", zmq_strerror(errno));
-    const int64_t bytes_max = BYTES_MAX;
-    /* IMMEDIATE: an action that waited for a connection would come too late. */
-    if (set(socket, ZMQ_LINGER, 0) != 0 || set(socket, ZMQ_IPV6, 1) != 0 ||
-        set(socket, ZMQ_IMMEDIATE, 1) != 0 || set(socket, ZMQ_RCVHWM, RECEIVE_MARK) != 0 ||
-        set(socket, ZMQ_SNDHWM, SEND_MARK) != 0 ||
-        set(socket, ZMQ_HEARTBEAT_IVL, HEARTBEAT_MS) != 0 ||
-        set(socket, ZMQ_HEARTBEAT_TIMEOUT, SILENCE_MS) != 0 ||
-        set(socket, ZMQ_CONNECT_TIMEOUT, CONNECTING_MS) != 0 ||
-        set(socket, ZMQ_RECONNECT_IVL, RECONNECT_MS) != 0 ||
-        zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &bytes_max, sizeof bytes_max) != 0)
-        return sl_error_set(err, -errno, "cannot set up a socket to the vehicle: %s",
-                            zmq_strerror(errno));
+    int rc = set_up(socket);
+    if (rc != 0)
+        return sl_error_set(err, rc, "cannot set up a socket to the vehicle: %s",
+                            zmq_strerror(-rc));
     for (unsigned i = 0; type == ZMQ_SUB && i < VIEW_TOPICS; i++) {
         const char *topic = view_topic_name((enum view_topic)i);
         if (zmq_setsockopt(socket, ZMQ_SUBSCRIBE, topic, strlen(topic)) != 0)
             return sl_error_set(err, -errno, "cannot subscribe: %s", zmq_strerror(errno));
     }
-    if (zmq_connect(socket, endpoint) != 0)
-        return sl_error_set(err, -EINVAL,
-                            "%s is not an address to connect to (%s): tcp://HOST:PORT, such as "
-                            "tcp://192.168.1.20:5557 or tcp://[::1]:5557",
-                            endpoint, zmq_strerror(errno));
+    return sl_guard_present(socket, endpoint, link->insecure, err);
+}
+
+static int connect_to(void *socket, const char *endpoint, struct sl_error *err)
+{
+    if (zmq_connect(socket, endpoint) == 0)
+        return 0;
+    return sl_error_set(err, -EINVAL,
+                        "%s is not an address to connect to (%s): tcp://HOST:PORT, such as "
+                        "tcp://192.168.1.20:5557 or tcp://[::1]:5557",
+                        endpoint, zmq_strerror(errno));
+}
+
+static int watch(struct view_link *link, struct sl_error *err)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+    int fd = -1;
+    size_t size = sizeof fd;
+    link->monitor = zmq_socket(link->context, ZMQ_PAIR);
+    if (link->monitor == NULL ||
+        zmq_socket_monitor(link->broadcast, MONITOR, TURNED_AWAY | ZMQ_EVENT_HANDSHAKE_SUCCEEDED) !=
+            0 ||
+        zmq_connect(link->monitor, MONITOR) != 0)
+        return sl_error_set(err, -errno, "cannot watch the link: %s", zmq_strerror(errno));
+    if (zmq_getsockopt(link->broadcast, ZMQ_FD, &fd, &size) != 0 ||
+        epoll_ctl(link->fd, EPOLL_CTL_ADD, fd, &event) != 0)
+        return sl_error_set(err, -errno, "no descriptor of the link: %s", strerror(errno));
     return 0;
 }
 
-int view_link_open(struct view_link **out, const char *vehicle, const char *actions,
+static int open_sockets(struct view_link *link, struct sl_error *err)
+{
+    link->made_ns = sl_clock_now_ns();
+    int rc = make_socket(link, &link->broadcast, ZMQ_SUB, link->vehicle_url, err);
+    if (rc == 0)
+        rc = watch(link, err);
+    if (rc == 0)
+        rc = connect_to(link->broadcast, link->vehicle_url, err);
+    if (rc == 0)
+        rc = make_socket(link, &link->actions, ZMQ_PUB, link->actions_url, err);
+    if (rc == 0)
+        rc = connect_to(link->actions, link->actions_url, err);
+    return rc;
+}
+
+static void close_sockets(struct view_link *link)
+{
+    int fd = -1;
+    size_t size = sizeof fd;
+    if (link->broadcast != NULL && zmq_getsockopt(link->broadcast, ZMQ_FD, &fd, &size) == 0)
+        epoll_ctl(link->fd, EPOLL_CTL_DEL, fd, NULL);
+    if (link->broadcast != NULL)
+        zmq_socket_monitor(link->broadcast, NULL, 0);
+    void *sockets[] = {link->broadcast, link->monitor, link->actions};
+    for (size_t i = 0; i < sizeof sockets / sizeof sockets[0]; i++)
+        if (sockets[i] != NULL)
+            zmq_close(sockets[i]);
+    link->broadcast = link->monitor = link->actions = NULL;
+}
+
+int view_link_open(struct view_link **out, const char *vehicle, const char *actions, bool insecure,
                    struct sl_error *err)
 {
     *out = NULL;
@@ -69,12 +144,13 @@ int view_link_open(struct view_link **out, const char *vehicle, const char *acti
         free(link);
         return sl_error_set(err, -ENOMEM, "no memory for the link to the vehicle");
     }
-    int rc = open_socket(&link->broadcast, link->context, ZMQ_SUB, vehicle, err);
-    if (rc == 0)
-        rc = open_socket(&link->actions, link->context, ZMQ_PUB, actions, err);
-    size_t size = sizeof link->fd;
-    if (rc == 0 && zmq_getsockopt(link->broadcast, ZMQ_FD, &link->fd, &size) != 0)
-        rc = sl_error_set(err, -errno, "no descriptor of the link: %s", zmq_strerror(errno));
+    link->vehicle_url = vehicle;
+    link->actions_url = actions;
+    link->insecure = insecure;
+    link->fd = epoll_create1(EPOLL_CLOEXEC);
+    const int rc =
+        link->fd >= 0 ? open_sockets(link, err)
+                      : sl_error_set(err, -errno, "no descriptor of the link: %s", strerror(errno));
     if (rc != 0) {
         view_link_close(link);
         return rc;
@@ -87,17 +163,46 @@ void view_link_close(struct view_link *link)
 {
     if (link == NULL)
         return;
-    if (link->broadcast != NULL)
-        zmq_close(link->broadcast);
-    if (link->actions != NULL)
-        zmq_close(link->actions);
+    close_sockets(link);
     zmq_ctx_term(link->context);
+    if (link->fd >= 0)
+        close(link->fd);
     free(link);
 }
 
 int view_link_fd(const struct view_link *link)
 {
     return link->fd;
+}
+
+/* What the monitor tells: a number of 16 bits and one of 32, then the address. */
+static void read_monitor(struct view_link *link)
+{
+    uint8_t event[6];
+    char address[256];
+    while (zmq_recv(link->monitor, event, sizeof event, ZMQ_DONTWAIT) == (int)sizeof event) {
+        uint16_t kind;
+        memcpy(&kind, event, sizeof kind);
+        link->refused = (kind & TURNED_AWAY) != 0;
+        (void)zmq_recv(link->monitor, address, sizeof address, ZMQ_DONTWAIT);
+    }
+}
+
+void view_link_tend(struct view_link *link, bool silent, uint64_t now_ns)
+{
+    struct sl_error err;
+    if (link->monitor != NULL)
+        read_monitor(link);
+    if (!silent || now_ns < link->made_ns + RENEW_NS)
+        return;
+    close_sockets(link);
+    if (open_sockets(link, &err) != 0)
+        close_sockets(link); /* and again, later */
+}
+
+bool view_link_refused(const struct view_link *link)
+{
+    return link->refused;
 }
 
 /* One message into `parts`, which are initialised; superfluous parts are
@@ -163,7 +268,7 @@ bool view_link_drain(struct view_link *link, const struct view_link_events *even
     zmq_msg_init(&newest.payload);
     for (unsigned i = 0; i < PARTS_MAX; i++)
         zmq_msg_init(&parts[i]);
-    for (unsigned i = 0; more && i < DRAIN_MAX; i++) {
+    for (unsigned i = 0; more && link->broadcast != NULL && i < DRAIN_MAX; i++) {
         const unsigned count = receive(link->broadcast, parts);
         if (count > 0)
             take(events, parts, count, &newest);
@@ -177,11 +282,13 @@ bool view_link_drain(struct view_link *link, const struct view_link_events *even
         view_message_clear(&newest.message);
     }
     zmq_msg_close(&newest.payload);
-    return more;
+    return more && link->broadcast != NULL;
 }
 
 int view_link_send(struct view_link *link, const char *metadata)
 {
+    if (link->actions == NULL)
+        return -EAGAIN;
     /* A socket looks after connections only when it is asked something. */
     int ready = 0;
     size_t size = sizeof ready;

@@ -1,9 +1,13 @@
 /* skylane view: the vehicle's picture, state and controls in a browser. */
+#include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "net/pairing.h"
 #include "rt/cli.h"
+#include "rt/clock.h"
 #include "tools/view/listen.h"
 #include "tools/view/server.h"
 
@@ -12,6 +16,7 @@
 #define DEFAULT_PORT    8080
 #define DEFAULT_ADDRESS "127.0.0.1"
 #define ENDPOINT_MAX    256
+#define PAIR_NS         (10 * SL_NS_PER_S)
 
 static const char HELP[] =
     "skylane view - watch and command a vehicle in a web browser\n"
@@ -24,22 +29,28 @@ static const char HELP[] =
     "  --listen ADDRESS   where to serve the page (" DEFAULT_ADDRESS "); * : everywhere.\n"
     "                     Beyond the loopback a token is demanded, and printed with the URL\n"
     "  --token TOKEN      demand this one: 8 to 64 letters, digits, - and _\n"
+    "  --pair             first pair with the vehicle, where \"skylane pair\" shows a code\n"
+    "  --code CODE        the code; without it, it is asked for\n"
+    "  --insecure         the vehicle asks for no keys (its own --insecure)\n"
     "  --help, --version\n"
     "\n"
+    "A vehicle lets in whom it was paired with; on the same machine also its own user.\n"
     "On the page, the space bar stops the vehicle, holding A for a second arms it, P pauses and\n"
     "resumes, R respawns (simulator). Without the page: /stream.mjpg, /snapshot.jpg, /api/state,\n"
     "/metrics.\n"
     "\n"
     "examples:\n"
     "  skylane view --vehicle tcp://localhost:5557\n"
+    "  skylane view --vehicle tcp://car.local:5557 --pair                 # the first time\n"
     "  skylane view --vehicle tcp://192.168.1.20:5557 --port 9000\n"
     "  skylane view --vehicle tcp://car.local:5557 --listen 192.168.1.5   # for a phone\n"
     "\n"
     "exit status: 0 (ended by Ctrl-C), 1 (failed), 2 (misuse)\n";
 
 struct options {
-    const char *vehicle, *actions, *address, *token;
+    const char *vehicle, *actions, *address, *token, *code;
     int64_t port;
+    bool pair, insecure;
 };
 
 static bool is_endpoint(const char *url)
@@ -55,13 +66,25 @@ static bool is_endpoint(const char *url)
 /* The program's exit status if it is to end, else -1. */
 static int read_options(int argc, char **argv, struct options *o)
 {
-    enum { OPT_VEHICLE = 256, OPT_ACTIONS, OPT_PORT, OPT_LISTEN, OPT_TOKEN };
+    enum {
+        OPT_VEHICLE = 256,
+        OPT_ACTIONS,
+        OPT_PORT,
+        OPT_LISTEN,
+        OPT_TOKEN,
+        OPT_PAIR,
+        OPT_CODE,
+        OPT_INSECURE
+    };
     static const struct option OPTIONS[] = {
         {"vehicle", required_argument, NULL, OPT_VEHICLE},
         {"actions", required_argument, NULL, OPT_ACTIONS},
         {"port", required_argument, NULL, OPT_PORT},
         {"listen", required_argument, NULL, OPT_LISTEN},
         {"token", required_argument, NULL, OPT_TOKEN},
+        {"pair", no_argument, NULL, OPT_PAIR},
+        {"code", required_argument, NULL, OPT_CODE},
+        {"insecure", no_argument, NULL, OPT_INSECURE},
         {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'V'},
         {0},
@@ -87,6 +110,15 @@ static int read_options(int argc, char **argv, struct options *o)
         case OPT_TOKEN:
             o->token = optarg;
             break;
+        case OPT_PAIR:
+            o->pair = true;
+            break;
+        case OPT_CODE:
+            o->code = optarg;
+            break;
+        case OPT_INSECURE:
+            o->insecure = true;
+            break;
         case 'h':
             fputs(HELP, stdout);
             return SL_EXIT_OK;
@@ -105,6 +137,10 @@ static int read_options(int argc, char **argv, struct options *o)
         return sl_cli_misuse(VERB, "--vehicle: \"%s\" is not tcp://HOST:PORT", o->vehicle);
     if (o->actions != NULL && !is_endpoint(o->actions))
         return sl_cli_misuse(VERB, "--actions: \"%s\" is not tcp://HOST:PORT", o->actions);
+    if (o->code != NULL && !o->pair)
+        return sl_cli_misuse(VERB, "--code is for --pair, which is missing");
+    if (o->insecure && o->pair)
+        return sl_cli_misuse(VERB, "--insecure needs no --pair: leave out one");
     struct view_access access;
     if (o->token != NULL && view_access_init(&access, o->token, true, &err) != 0)
         return sl_cli_misuse(VERB, "%s", err.text);
@@ -124,10 +160,41 @@ static void tell_address(const struct options *o, const struct view_server_confi
     fflush(stdout);
 }
 
+/* Exchanges keys with the vehicle, once and for all. */
+static int pair(const struct options *o, struct sl_error *err)
+{
+    char host[ENDPOINT_MAX], name[SL_KEYS_NAME], typed[64] = "", folder[PATH_MAX];
+    const char *begin = o->vehicle + strlen("tcp://"), *end = strrchr(o->vehicle, ':');
+    const bool v6 = *begin == '[' && end[-1] == ']';
+    snprintf(host, sizeof host, "%.*s", (int)(end - begin) - 2 * v6, begin + v6);
+    sl_keys_host_name(name);
+    int rc = sl_keys_folder(folder, sizeof folder, err);
+    if (rc != 0)
+        return rc;
+    if (o->code == NULL) {
+        fputs("Code on the vehicle's screen (\"skylane pair\" there): ", stderr);
+        if (fgets(typed, sizeof typed, stdin) == NULL)
+            return sl_error_set(err, -EINVAL, "no code was given");
+    }
+    const struct sl_pair_join_config config = {.folder = folder,
+                                               .host = host,
+                                               .code = o->code != NULL ? o->code : typed,
+                                               .name = name,
+                                               .port = SL_PAIR_PORT,
+                                               .timeout_ns = PAIR_NS};
+    struct sl_pair_joined joined;
+    rc = sl_pair_join(&config, &joined, err);
+    if (rc == 0)
+        fprintf(stderr, "paired with \"%s\" at %s, as %s\n", joined.name, host,
+                sl_role_text(joined.role));
+    return rc;
+}
+
 static int serve(const struct options *o, struct sl_error *err)
 {
     struct view_server *server;
-    struct view_server_config config = {.vehicle = o->vehicle, .actions = o->actions};
+    struct view_server_config config = {
+        .vehicle = o->vehicle, .actions = o->actions, .insecure = o->insecure};
     int rc = view_access_init(&config.access, o->token, !view_listen_is_loopback(o->address), err);
     if (rc != 0)
         return rc;
@@ -157,7 +224,7 @@ int main(int argc, char **argv)
     }
     struct sl_error err = {0};
     sl_cli_catch_stop();
-    if (serve(&o, &err) != 0) {
+    if ((o.pair && pair(&o, &err) != 0) || serve(&o, &err) != 0) {
         fprintf(stderr, "skylane " VERB ": %s\n", err.text);
         return SL_EXIT_FAILED;
     }

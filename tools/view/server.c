@@ -207,6 +207,11 @@ static void on_tick(lws_sorted_usec_list_t *timer)
     const uint64_t now_ns = sl_clock_now_ns();
     struct answers_of of = {server, 0, 0};
     drain(server);
+    view_link_tend(server->link,
+                   server->vehicle.link == VIEW_CONNECTING ||
+                       server->vehicle.link == VIEW_RECONNECTING,
+                   now_ns);
+    server->vehicle.refused = view_link_refused(server->link);
     if (view_vehicle_tick(&server->vehicle, now_ns) || now_ns >= server->told_ns) {
         view_websocket_tell_link(server, now_ns);
         server->told_ns = now_ns + TELL_NS;
@@ -311,7 +316,7 @@ int view_server_open(struct view_server **out, const struct view_server_config *
     server->port = config->port;
     server->listen_fd = config->listen_fd;
     view_vehicle_init(&server->vehicle, config->vehicle, sl_clock_now_ns());
-    int rc = view_link_open(&server->link, config->vehicle, config->actions, err);
+    int rc = view_link_open(&server->link, config->vehicle, config->actions, config->insecure, err);
     if (rc == 0)
         rc = view_actions_init(&server->actions, server->link, err);
     if (rc == 0)

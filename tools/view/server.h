@@ -17,6 +17,7 @@ struct view_request;
 
 struct view_server_config {
     const char *vehicle, *actions; /* "tcp://host:port" */
+    bool insecure;                 /* the vehicle asks for no keys */
     int listen_fd;                 /* becomes the server's */
     uint16_t port;
     struct view_access access;

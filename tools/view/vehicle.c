@@ -291,14 +291,16 @@ struct view_buffer *view_vehicle_link_text(const struct view_vehicle *vehicle, u
     if (endpoint != NULL && name != NULL && garbage != NULL)
         text = view_buffer_print(
             "{\"type\":\"link\",\"state\":\"%s\",\"since_ns\":%" PRIu64 ",\"now_ns\":%" PRIu64
-            ",\"endpoint\":%s,\"vehicle\":%s,\"insecure\":%s,\"clock\":{\"known\":%s,"
+            ",\"endpoint\":%s,\"vehicle\":%s,\"insecure\":%s,\"refused\":%s,\"clock\":{\"known\":%"
+            "s,"
             "\"offset_ns\":%" PRId64 ",\"bound_us\":%" PRIu64 "},\"received_hz\":%.2f,"
             "\"frames\":%" PRIu64 ",\"dropped\":{\"lost\":%" PRIu64 ",\"overtaken\":%" PRIu64
             "},\"garbage\":%" PRIu64 ",\"garbage_text\":%s,\"sessions\":%" PRIu64 "}",
             LINK_STATES[vehicle->link], vehicle->since_ns, now_ns, endpoint, name,
-            vehicle->insecure ? "true" : "false", known ? "true" : "false", offset_ns,
-            known ? bound_ns / 1000 : 0, vehicle->received_hz, c->received[VIEW_FRAME],
-            c->lost[VIEW_FRAME], c->overtaken, c->garbage, garbage, c->sessions);
+            vehicle->insecure ? "true" : "false", vehicle->refused ? "true" : "false",
+            known ? "true" : "false", offset_ns, known ? bound_ns / 1000 : 0, vehicle->received_hz,
+            c->received[VIEW_FRAME], c->lost[VIEW_FRAME], c->overtaken, c->garbage, garbage,
+            c->sessions);
     cJSON_free(endpoint);
     cJSON_free(name);
     cJSON_free(garbage);

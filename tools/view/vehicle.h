@@ -53,6 +53,7 @@ struct view_vehicle {
     uint64_t started_ns, heard_ns, state_ns, since_ns; /* viewer's clock */
     enum view_link_state link;
     bool connected, insecure;
+    bool refused; /* it turned us away */
     char name[65];
 
     struct view_clock clock;

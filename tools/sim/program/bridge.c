@@ -380,7 +380,7 @@ int sl_bridge_open(struct sl_bridge **out, const struct sl_bridge_config *config
     bridge->config = *config;
     bridge->reset = true;
     pthread_mutex_init(&bridge->lock, NULL);
-    int rc = sl_detect_client_open(&bridge->client, config->url, err);
+    int rc = sl_detect_client_open(&bridge->client, config->url, config->insecure, err);
     if (rc == 0 && config->jpeg_quality > 0) {
         bridge->encoder = sl_jpeg_encoder_create();
         if (bridge->encoder == NULL)

@@ -26,6 +26,7 @@ struct sl_bridge; /* opaque */
 
 struct sl_bridge_config {
     const struct sl_settings *settings; /* bus names; outlives the bridge */
+    bool insecure;                      /* the server asks for no keys */
     const char *url;                    /* tcp://HOST:PORT; outlives the bridge */
     uint64_t timeout_ns;                /* then a question is given up */
     int jpeg_quality;                   /* 1 to 100: frames go as JPEG; 0: as they are */

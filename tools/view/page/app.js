@@ -89,6 +89,8 @@ function tellLink() {
     words = { live: "live", no_vehicle: "no vehicle: its control does not run",
       connecting: `no vehicle yet at ${view.link.endpoint}, for ${since.toFixed(0)} s`,
       reconnecting: `vehicle lost; reconnecting for ${since.toFixed(0)} s` }[state];
+    if (view.link.refused && (state === "connecting" || state === "reconnecting"))
+      words = "not let in: pair this laptop (skylane pair), or pair it again";
   }
   badge.dataset.state = state;
   if (badge.textContent !== words) badge.textContent = words;
