@@ -1,5 +1,6 @@
 sl_test(bus_test unit/bus_test.c skylane_rt)
 sl_test(bus_life_test unit/bus_life_test.c skylane_rt)
+sl_test(child_test unit/child_test.c skylane_rt)
 sl_test(runtime_test unit/runtime_test.c skylane_rt skylane_rt_guard)
 sl_test(outfile_test unit/outfile_test.c skylane_rt)
 set_tests_properties(outfile_test PROPERTIES LABELS one_thread)

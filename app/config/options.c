@@ -44,6 +44,20 @@ int sl_settings_options_apply(const struct sl_settings_options *options,
     return rc;
 }
 
+int sl_settings_options_pass(const struct sl_settings_options *options, const char **arguments,
+                             int count)
+{
+    for (int i = 0; i < options->file_count; i++) {
+        arguments[count++] = "--config";
+        arguments[count++] = options->files[i];
+    }
+    for (int i = 0; i < options->assignment_count; i++) {
+        arguments[count++] = "-o";
+        arguments[count++] = options->assignments[i];
+    }
+    return count;
+}
+
 int sl_settings_set_value(struct sl_settings *settings, const char *key, const char *value,
                           size_t length, struct sl_error *err)
 {

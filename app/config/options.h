@@ -36,6 +36,13 @@ int sl_settings_options_read(const struct sl_settings_options *options,
 int sl_settings_options_apply(const struct sl_settings_options *options,
                               struct sl_settings *settings, struct sl_error *err);
 
+/* The same options for another program: writes --config FILE and -o SETTING to
+ * `arguments` from `count` on; returns the count with them. There must be room
+ * for SL_SETTINGS_ARGUMENTS_MAX more. */
+#define SL_SETTINGS_ARGUMENTS_MAX (4 * SL_SETTINGS_OPTIONS_MAX)
+int sl_settings_options_pass(const struct sl_settings_options *options, const char **arguments,
+                             int count);
+
 /* One setting for which a program has an option of its own: `key` is
  * "section.key", the value `length` bytes at `value`. As sl_settings_set(). */
 int sl_settings_set_value(struct sl_settings *settings, const char *key, const char *value,

@@ -18,6 +18,7 @@
 #include "rt/clock.h"
 #include "rt/memory.h"
 #include "rt/outfile.h"
+#include "run_net.h"
 
 #define VERB    "run"
 #define POLL_NS (20 * SL_NS_PER_MS)
@@ -37,7 +38,11 @@ static const char HELP[] =
     "  --json FILE             write a report at the end (- : standard output)\n"
     "  --lockstep              virtual time, for simulators that wait for each command\n"
     "  --quiet                 no live line, only warnings and errors\n"
+    "  --insecure              network without keys, for benches; twice: beyond this machine\n"
     "  --help, --version\n"
+    "\n"
+    "Starts \"skylane net\" beside it, so that it can be watched; not with --lockstep nor with\n"
+    "--camera file, and not with -o net.start=no.\n"
     "\n"
     "examples:\n"
     "  skylane sim &                                    # in one terminal\n"
@@ -54,6 +59,7 @@ struct options {
     double seconds; /* 0: until told to stop */
     bool lockstep;
     bool quiet;
+    int insecure; /* how often it was said */
 };
 
 /* ---- settings ---- */
@@ -197,7 +203,8 @@ static void read_truth(struct sl_bus_reader *reader, struct sl_tracking_score *s
 
 /* Until it is told to stop, the time is up, or the pictures end. */
 static double poll_until_end(struct sl_drive *drive, const struct options *o,
-                             struct sl_bus_reader *truths, struct sl_tracking_score *score)
+                             struct sl_bus_reader *truths, struct sl_tracking_score *score,
+                             struct sl_child *net)
 {
     const bool live = !o->quiet && isatty(STDOUT_FILENO);
     const uint64_t start = sl_clock_now_ns();
@@ -210,6 +217,7 @@ static double poll_until_end(struct sl_drive *drive, const struct options *o,
         uint64_t now = sl_clock_sleep_until_ns(next);
         seconds = (double)(now - start) / 1e9;
         sl_drive_poll(drive);
+        sl_child_poll(net);
         read_truth(truths, score);
         /* A terminal that takes nothing (Ctrl-S, a hanging link) must not keep
          * requests from being read. */
@@ -236,6 +244,7 @@ static int run(const struct options *o)
     struct sl_log *log = NULL;
     struct sl_drive *drive = NULL;
     struct sl_bus_reader *truths = NULL;
+    struct sl_child *net = NULL;
     static struct sl_tracking_score score;
     const struct sl_bus_reader_config truth_bus = {
         .name = SL_BUS_TRUTH,
@@ -260,7 +269,8 @@ static int run(const struct options *o)
         fprintf(stderr, "skylane " VERB ": %s\n", err.text);
         goto done;
     }
-    double seconds = poll_until_end(drive, o, truths, &score);
+    net = run_net_start(&settings, &o->settings, o->lockstep, o->insecure, log);
+    double seconds = poll_until_end(drive, o, truths, &score, net);
     read_truth(truths, &score);
     struct sl_state state;
     sl_drive_state(drive, &state);
@@ -273,6 +283,8 @@ static int run(const struct options *o)
     }
 done:
     sl_drive_close(drive);
+    sl_child_stop(net, RUN_NET_PATIENCE_NS); /* last: it tells that the vehicle is gone */
+    sl_child_close(net);
     sl_bus_reader_close(truths);
     sl_log_close(log);
     return status;
@@ -287,7 +299,8 @@ int main(int argc, char **argv)
         OPT_SECONDS,
         OPT_JSON,
         OPT_LOCKSTEP,
-        OPT_QUIET
+        OPT_QUIET,
+        OPT_INSECURE
     };
     static const struct option OPTIONS[] = {
         {"camera", required_argument, NULL, OPT_CAMERA},
@@ -297,6 +310,7 @@ int main(int argc, char **argv)
         {"json", required_argument, NULL, OPT_JSON},
         {"lockstep", no_argument, NULL, OPT_LOCKSTEP},
         {"quiet", no_argument, NULL, OPT_QUIET},
+        {"insecure", no_argument, NULL, OPT_INSECURE},
         {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'V'},
         {0},
@@ -331,6 +345,9 @@ int main(int argc, char **argv)
             break;
         case OPT_QUIET:
             o.quiet = true;
+            break;
+        case OPT_INSECURE:
+            o.insecure++;
             break;
         case 'h':
             fputs(HELP, stdout);

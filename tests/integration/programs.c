@@ -47,6 +47,9 @@ void program_start(struct program *p, void (*before)(void), const char *verb, ..
     char path[512];
     char *arguments[ARGUMENTS_MAX] = {path};
     int count = 1;
+    static char no_net[] = "-onet.start=no";
+    if (strcmp(verb, "run") == 0) /* drives side by side would want the same port */
+        arguments[count++] = no_net;
     va_list args;
     va_start(args, verb);
     while (count < ARGUMENTS_MAX - 1 && (arguments[count] = va_arg(args, char *)) != NULL)

@@ -21,7 +21,8 @@ void programs_begin(void);
 void programs_end(void);
 
 /* Starts "skylane-VERB" with the arguments up to NULL. `before` runs in the
- * child before exec (drop rights, close files); NULL: nothing. */
+ * child before exec (drop rights, close files); NULL: nothing. The vehicle does
+ * not broadcast unless the arguments say net.start=yes. */
 void program_start(struct program *p, void (*before)(void), const char *verb, ...);
 
 /* Waits for its end; the exit status, or 128 + signal. Fails the test after

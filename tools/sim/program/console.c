@@ -3,7 +3,6 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <termios.h>
 #include <unistd.h>
@@ -11,6 +10,7 @@
 static struct {
     bool line, keys;
     bool drawn;
+    bool silent; /* nothing but the report on standard output */
     struct termios before;
 } console;
 
@@ -35,7 +35,7 @@ void sl_console_close(void)
         putchar('\n');
     if (console.keys)
         tcsetattr(STDIN_FILENO, TCSANOW, &console.before);
-    memset(&console, 0, sizeof console);
+    console.line = console.keys = console.drawn = false;
     fflush(stdout);
 }
 
@@ -91,9 +91,31 @@ void sl_console_line(const struct sl_host_status *status, const struct sl_state 
     console.drawn = true;
 }
 
-void sl_console_say(const char *text)
+void sl_console_silence(void)
 {
-    printf("%s%s\n", console.drawn ? "\r\033[K" : "", text);
+    console.silent = true;
+}
+
+static void clear_line(void)
+{
+    if (console.drawn)
+        fputs("\r\033[K", stdout);
     console.drawn = false;
     fflush(stdout);
+}
+
+void sl_console_say(const char *text)
+{
+    clear_line();
+    if (console.silent)
+        fprintf(stderr, "skylane sim: %s\n", text);
+    else
+        printf("%s\n", text);
+    fflush(stdout);
+}
+
+void sl_console_pass(const char *line)
+{
+    clear_line();
+    fprintf(stderr, "%s\n", line);
 }

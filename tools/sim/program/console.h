@@ -20,7 +20,14 @@ int sl_console_key(void);
 /* Draws the line anew; `state` is NULL while no vehicle answers. */
 void sl_console_line(const struct sl_host_status *status, const struct sl_state *state);
 
-/* A sentence of its own above the live line. */
+/* From now on sentences go to standard error: standard output is for a report,
+ * or for nobody. */
+void sl_console_silence(void);
+
+/* A sentence to the user, above the live line. */
 void sl_console_say(const char *text);
+
+/* What another program wrote on standard error, likewise and there. */
+void sl_console_pass(const char *line);
 
 #endif
