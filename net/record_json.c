@@ -137,6 +137,7 @@ static void add_stage(cJSON *to, const char *key, const struct sl_stage_stats *s
     cJSON *o = cJSON_AddObjectToObject(to, key);
     sl_json_add_u64(o, "count", stage->count);
     sl_json_add_float(o, "p50_us", stage->p50_us);
+    sl_json_add_float(o, "p90_us", stage->p90_us);
     sl_json_add_float(o, "p99_us", stage->p99_us);
     sl_json_add_float(o, "p999_us", stage->p999_us);
     sl_json_add_float(o, "max_us", stage->max_us);

@@ -16,7 +16,7 @@ enum sl_record_type {
     SL_RECORD_FRAME = SL_FOURCC('F', 'R', 'M', '1'), /* struct sl_frame_info in meta */
     SL_RECORD_DETECTION = SL_FOURCC('D', 'E', 'T', '2'),
     SL_RECORD_COMMAND = SL_FOURCC('C', 'M', 'D', '1'),
-    SL_RECORD_STATE = SL_FOURCC('S', 'T', 'A', '1'),
+    SL_RECORD_STATE = SL_FOURCC('S', 'T', 'A', '2'),
     SL_RECORD_ODOMETRY = SL_FOURCC('O', 'D', 'O', '1'),
     SL_RECORD_TRUTH = SL_FOURCC('T', 'R', 'U', '1'),
     SL_RECORD_ACTION = SL_FOURCC('A', 'C', 'T', '2'),
@@ -129,7 +129,8 @@ const char *sl_mode_name(uint32_t mode);
 /* Percentiles of one stage since the start. */
 struct sl_stage_stats {
     uint64_t count;
-    float p50_us, p99_us, p999_us, max_us;
+    float p50_us, p90_us, p99_us, p999_us, max_us;
+    uint32_t reserved;
 };
 
 enum sl_stage {

@@ -1,8 +1,5 @@
 # The web viewer: its parsers and arithmetic, and all of it with a fake vehicle
 # and a real browser.
-if(NOT TARGET skylane-view)
-  return()
-endif()
 sl_test(view_parts_test unit/view_parts_test.c skylane_view)
 
 # The corpus is an ordinary test; see hal.cmake for the fuzzers.

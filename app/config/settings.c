@@ -166,6 +166,16 @@ int sl_settings_check(const struct sl_settings *s, struct sl_error *err)
         rc = check_less((double)s->realtime.camera_priority, "realtime.camera_priority",
                         (double)s->realtime.control_priority, "realtime.control_priority", "of 98",
                         true, err);
+    if (rc == 0)
+        rc = check_less(s->alert.access_p99_warning_ms, "alert.access_p99_warning_ms",
+                        s->alert.access_p99_critical_ms, "alert.access_p99_critical_ms", "ms", true,
+                        err);
+    if (rc == 0)
+        rc = check_less(s->alert.memory_warning_mb, "alert.memory_warning_mb",
+                        s->alert.memory_critical_mb, "alert.memory_critical_mb", "MB", true, err);
+    if (rc == 0)
+        rc = check_less(s->alert.drops_warning_hz, "alert.drops_warning_hz",
+                        s->alert.drops_critical_hz, "alert.drops_critical_hz", "Hz", true, err);
     if (rc == 0 && s->camera.source[0] == '\0' && strcmp(s->camera.driver, "pattern") != 0)
         rc = sl_error_set(err, -EINVAL, "camera.source: empty, but camera.driver is %s",
                           s->camera.driver);

@@ -293,6 +293,7 @@ static void summarize(const struct sl_histogram *histogram, struct sl_stage_stat
 {
     out->count = sl_histogram_count(histogram);
     out->p50_us = (float)sl_histogram_quantile_ns(histogram, 0.5) / 1e3f;
+    out->p90_us = (float)sl_histogram_quantile_ns(histogram, 0.9) / 1e3f;
     out->p99_us = (float)sl_histogram_quantile_ns(histogram, 0.99) / 1e3f;
     out->p999_us = (float)sl_histogram_quantile_ns(histogram, 0.999) / 1e3f;
     out->max_us = (float)sl_histogram_max_ns(histogram) / 1e3f;

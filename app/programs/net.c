@@ -14,6 +14,8 @@
 
 #include "app/config/options.h"
 #include "net/guard.h"
+#include "net_figures.h"
+#include "net_metrics.h"
 #include "net_send.h"
 #include "net_vehicle.h"
 #include "rt/cli.h"
@@ -39,6 +41,10 @@ static const char HELP[] =
     "docs/network.md. Until somebody was paired (\"skylane pair\") it listens on this machine\n"
     "only, and lets in the user who started it.\n"
     "\n"
+    "Its figures are at http://localhost:9557/metrics for Prometheus (-o net.metrics=); figures\n"
+    "beyond the limits in [alert] of the settings are told in its log, in the state and on the\n"
+    "viewer's page.\n"
+    "\n"
     "  --config FILE           settings file; may be given several times, later ones win\n"
     "                          (without: " SL_SETTINGS_SYSTEM_FILE " if it exists, else defaults)\n"
     "  -o SECTION.KEY=VALUE    one setting; may be given several times\n"
@@ -63,6 +69,8 @@ struct net {
     struct sl_guard *guard;
     struct sl_guard_socket actions;
     struct sl_gate *gate;
+    struct net_figures *figures;
+    struct net_metrics *metrics; /* NULL: not served */
     struct net_send *send;
     struct net_vehicle *vehicle;
     uint64_t warn_ns; /* when the log is told again that there are no keys */
@@ -119,7 +127,10 @@ static int open_all(struct net *net, int insecure, struct sl_error *err)
     if (rc == 0)
         rc = subscribe(net, err);
     if (rc == 0)
-        rc = net_send_open(&net->send, s, net->broadcast, net->gate, net->guard, err);
+        rc = net_figures_open(&net->figures, s, err);
+    const struct net_send_parts parts = {net->broadcast, net->gate, net->guard, net->figures};
+    if (rc == 0)
+        rc = net_send_open(&net->send, s, &parts, err);
     if (rc == 0)
         rc = net_vehicle_open(&net->vehicle, s, err);
     return rc;
@@ -127,14 +138,29 @@ static int open_all(struct net *net, int insecure, struct sl_error *err)
 
 static void close_all(struct net *net)
 {
+    net_metrics_close(net->metrics);
     net_vehicle_close(net->vehicle);
     net_send_close(net->send);
+    net_figures_close(net->figures);
     sl_broadcast_close(net->broadcast);
     sl_guard_hang_up(&net->actions);
     sl_guard_close(net->guard);
     if (net->context != NULL)
         zmq_ctx_term(net->context);
     sl_gate_destroy(net->gate);
+}
+
+/* Nobody needs /metrics to drive: a port that is taken is told, once. */
+static void open_metrics(struct net *net)
+{
+    struct sl_error err = {0};
+    const char *where = net->settings.net.metrics;
+    if (where[0] == '\0')
+        return;
+    if (net_metrics_open(&net->metrics, where, net->figures, &err) == 0)
+        fprintf(stderr, "figures on http://localhost:%u/metrics\n", net_metrics_port(net->metrics));
+    else
+        fprintf(stderr, "skylane " VERB ": %s; going on without /metrics\n", err.text);
 }
 
 /* ---- actions ---- */
@@ -310,6 +336,7 @@ static int serve(const struct sl_settings_options *options, const char *broadcas
         fprintf(stderr, "skylane " VERB ": %s\n", err.text);
     } else {
         tell_where(&net);
+        open_metrics(&net);
         run(&net);
         net_send_summary(net.send, stderr);
     }

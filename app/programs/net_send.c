@@ -18,6 +18,7 @@
 #include "rt/records.h"
 
 #define STATE_NS    (50 * SL_NS_PER_MS)
+#define ALONE_NS    (100 * SL_NS_PER_MS) /* the same while nobody subscribes to anything */
 #define TRACE_NS    (500 * SL_NS_PER_MS)
 #define SETTINGS_NS SL_NS_PER_S
 #define SILENT_NS   SL_NS_PER_S /* a vehicle that says nothing for so long is not there */
@@ -27,6 +28,7 @@ struct net_send {
     struct sl_broadcast *broadcast;
     struct sl_gate *gate;
     const struct sl_guard *guard;
+    struct net_figures *figures;
     struct sl_bus_reader *frames, *detections, *states, *odometry;
     struct sl_jpeg_encoder *encoder;
     uint8_t *raw; /* a frame to be sent as it is */
@@ -37,6 +39,7 @@ struct net_send {
     struct sl_odometry motion;
     struct sl_state state;
     uint64_t state_seen_ns; /* 0: never */
+    bool state_gone;        /* its writer */
     uint64_t state_due_ns, trace_due_ns, settings_due_ns;
 
     uint64_t frames_sensed, frames_sent, dropped_rate, dropped_overrun, failed;
@@ -54,17 +57,17 @@ static int open_reader(struct net_send *s, struct sl_bus_reader **reader, const 
 }
 
 int net_send_open(struct net_send **send, const struct sl_settings *settings,
-                  struct sl_broadcast *broadcast, struct sl_gate *gate,
-                  const struct sl_guard *guard, struct sl_error *err)
+                  const struct net_send_parts *parts, struct sl_error *err)
 {
     *send = NULL;
     struct net_send *s = calloc(1, sizeof *s);
     if (s == NULL)
         return sl_error_set(err, -ENOMEM, "no memory for the broadcast");
     s->settings = *settings;
-    s->broadcast = broadcast;
-    s->gate = gate;
-    s->guard = guard;
+    s->broadcast = parts->broadcast;
+    s->gate = parts->gate;
+    s->guard = parts->guard;
+    s->figures = parts->figures;
     memcpy(s->name, settings->net.name, sizeof s->name);
     if (s->name[0] == '\0' && gethostname(s->name, sizeof s->name - 1) != 0)
         s->name[0] = '\0';
@@ -209,6 +212,8 @@ static void send_frames(struct net_send *s, uint64_t now_ns)
     struct sl_bus_view view;
     while (sl_bus_acquire_newest(s->frames, &view) == 0) {
         s->frames_sensed += 1 + view.missed;
+        if (frames_wanted(s))
+            net_figures_access(s->figures, sl_clock_now_ns() - view.published_ns);
         if (!frames_wanted(s)) {
             sl_bus_release(s->frames, &view);
         } else if (!sl_pace_allows(&s->pace, now_ns)) {
@@ -305,6 +310,7 @@ static cJSON *describe_state(struct net_send *s, uint64_t now_ns)
                           driver != NULL ? cJSON_CreateString(driver) : cJSON_CreateNull());
     add_answers(s, o);
     add_sends(s, o);
+    net_figures_add(s->figures, o);
     if (now_ns >= s->settings_due_ns) {
         cJSON_AddItemToObject(o, "settings", sl_settings_live_json(&s->settings));
         s->settings_due_ns = now_ns + SETTINGS_NS;
@@ -312,13 +318,32 @@ static cJSON *describe_state(struct net_send *s, uint64_t now_ns)
     return o;
 }
 
+static void read_states(struct net_send *s, uint64_t now_ns)
+{
+    int rc;
+    while ((rc = sl_bus_read_newest(s->states, &s->state, sizeof s->state, NULL)) == 0)
+        s->state_seen_ns = now_ns;
+    if (rc == -EPIPE && !s->state_gone && s->state_seen_ns != 0)
+        net_figures_gone(s->figures);
+    s->state_gone = rc == -EPIPE;
+    net_figures_state(s->figures, s->state_seen_ns != 0 ? &s->state : NULL,
+                      is_connected(s, now_ns));
+}
+
+static bool watched(const struct net_send *s)
+{
+    for (int i = 0; i < SL_TOPIC_COUNT; i++)
+        if (wanted(s, (enum sl_topic)i))
+            return true;
+    return false;
+}
+
 void net_send_state(struct net_send *send, uint64_t now_ns)
 {
-    while (sl_bus_read_newest(send->states, &send->state, sizeof send->state, NULL) == 0)
-        send->state_seen_ns = now_ns;
+    read_states(send, now_ns);
     sl_broadcast_send(send->broadcast, SL_TOPIC_STATE,
                       wanted(send, SL_TOPIC_STATE) ? describe_state(send, now_ns) : NULL, NULL, 0);
-    send->state_due_ns = now_ns + STATE_NS;
+    send->state_due_ns = now_ns + (watched(send) ? STATE_NS : ALONE_NS);
 }
 
 static void send_trace(struct net_send *s, uint64_t now_ns)
@@ -333,6 +358,19 @@ static void send_trace(struct net_send *s, uint64_t now_ns)
     sl_broadcast_send(s->broadcast, SL_TOPIC_TRACE, o, NULL, 0);
 }
 
+static void look_at_figures(struct net_send *s, uint64_t now_ns)
+{
+    const struct net_figures_drops drops = {
+        .rate = s->dropped_rate, .overrun = s->dropped_overrun, .failed = s->failed};
+    struct sl_alert_event events[SL_ALERTS];
+    const int count = net_figures_look(s->figures, &drops, now_ns, events);
+    for (int i = 0; i < count; i++) {
+        const char *level = sl_alert_log_level(events[i].level);
+        fprintf(stderr, "%s: %s\n", level, events[i].text);
+        net_send_log(s, level, events[i].text, now_ns);
+    }
+}
+
 void net_send_news(struct net_send *send, uint64_t now_ns)
 {
     send_frames(send, now_ns);
@@ -342,6 +380,7 @@ void net_send_news(struct net_send *send, uint64_t now_ns)
         net_send_state(send, now_ns);
     if (now_ns >= send->trace_due_ns)
         send_trace(send, now_ns);
+    look_at_figures(send, now_ns);
 }
 
 uint64_t net_send_due_ns(const struct net_send *send)
@@ -351,8 +390,10 @@ uint64_t net_send_due_ns(const struct net_send *send)
 
 void net_send_report(struct net_send *send, const struct sl_ask *ask)
 {
-    if (strcmp(ask->topic, sl_topic_name(SL_TOPIC_FRAME)) == 0)
-        sl_pace_report(&send->pace, ask->age_ms);
+    if (strcmp(ask->topic, sl_topic_name(SL_TOPIC_FRAME)) != 0)
+        return;
+    sl_pace_report(&send->pace, ask->age_ms);
+    net_figures_report(send->figures, ask->age_ms, sl_clock_now_ns());
 }
 
 void net_send_log(struct net_send *send, const char *level, const char *text, uint64_t now_ns)

@@ -6,6 +6,7 @@
 #include "app/config/settings.h"
 #include "net/action_gate.h"
 #include "net/broadcast.h"
+#include "net_figures.h"
 #include "rt/error.h"
 
 struct net_send; /* opaque */
@@ -13,17 +14,23 @@ struct net_send; /* opaque */
 /* Pollable things of it, for NET_SEND_FDS descriptors. */
 #define NET_SEND_FDS 2
 
-/* All outlive it. 0; -ENOMEM, -EMFILE and the like with a sentence. */
+struct net_send_parts {
+    struct sl_broadcast *broadcast;
+    struct sl_gate *gate;
+    const struct sl_guard *guard;
+    struct net_figures *figures;
+};
+
+/* All parts outlive it. 0; -ENOMEM, -EMFILE and the like with a sentence. */
 int net_send_open(struct net_send **send, const struct sl_settings *settings,
-                  struct sl_broadcast *broadcast, struct sl_gate *gate,
-                  const struct sl_guard *guard, struct sl_error *err);
+                  const struct net_send_parts *parts, struct sl_error *err);
 void net_send_close(struct net_send *send); /* NULL is allowed */
 
 /* Descriptors that are readable when there is something to send; -1 for what
  * nobody subscribes to at present. */
 void net_send_fds(const struct net_send *send, int fds[NET_SEND_FDS]);
 
-/* Sends what is new and somebody subscribes to, and what is due. */
+/* Sends what is new and somebody subscribes to, and what is due; tells alerts. */
 void net_send_news(struct net_send *send, uint64_t now_ns);
 
 /* The state, at once: somebody waits for an answer in it. */

@@ -417,7 +417,7 @@ static void state_has_every_field(void **unused)
                          .speed_mps = 8.7f,
                          .detection_age_ms = 12.5f,
                          .realtime = SL_REALTIME_FIFO | SL_REALTIME_HUGEPAGES};
-    s.stages[SL_STAGE_LOOP_LATENESS] = (struct sl_stage_stats){9, 1.5f, 2.5f, 3.5f, 4.5f};
+    s.stages[SL_STAGE_LOOP_LATENESS] = (struct sl_stage_stats){9, 1.5f, 1.75f, 2.5f, 3.5f, 4.5f, 0};
     cJSON *json = dumped(SL_BUS_STATE, SL_RECORD_STATE, &s, sizeof s);
     const cJSON *r = item(json, "record");
     assert_int_equal(cJSON_GetArraySize(r), 23);
@@ -445,6 +445,7 @@ static void state_has_every_field(void **unused)
     assert_int_equal(cJSON_GetArraySize(item(r, "stages")), SL_STAGE_COUNT);
     assert_number(r, "stages.loop_lateness.count", 9);
     assert_number(r, "stages.loop_lateness.p50_us", 1.5f);
+    assert_number(r, "stages.loop_lateness.p90_us", 1.75f);
     assert_number(r, "stages.loop_lateness.p99_us", 2.5f);
     assert_number(r, "stages.loop_lateness.p999_us", 3.5f);
     assert_number(r, "stages.loop_lateness.max_us", 4.5f);

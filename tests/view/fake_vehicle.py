@@ -17,6 +17,7 @@ JSON line. Standard input takes commands, one a line:
   garbage N         send N messages that cannot be
   lease MS          demand permission to drive (0: none); it is only told, not enforced
   connected on|off  as if "skylane run" had ended
+  alert LEVEL       raise one (warning, critical), or none
 """
 import argparse
 import json
@@ -149,6 +150,7 @@ class Vehicle:
         self.delay_ms, self.frames, self.detections = 30, True, True
         self.refuse, self.connected = False, True
         self.lease_ms, self.permitted_ns = 0, 0
+        self.alert = "none"
         self.frame_id, self.waiting = 0, []
         self.started_ns = now_ns()
         self.stop_count = 0
@@ -260,7 +262,17 @@ class Vehicle:
                        subscribers=dict(frame=1, raw=0),
                        refused=dict(garbage=0, oversize=0, role=0, expired=0, replayed=0,
                                     unknown=0)))
+        state["alerts"] = [] if self.alert == "none" else [dict(
+            name="drops", level=self.alert, value=0.3, limit=0.1, unit="1/s",
+            text="0.3 frames a second are dropped: free a core", since_ns=self.started_ns)]
         if with_settings:
+            state["figures"] = dict(
+                frame_access_seconds=dict(detector={"0.5": 0.0001, "0.9": 0.0002, "0.99": 0.0021}),
+                stage_seconds={name: {"0.5": s["p50_us"] / 1e6, "0.99": s["p99_us"] / 1e6}
+                               for name, s in self.stages().items()},
+                process_cpu_ratio=dict(control=0.215, network=0.004),
+                process_memory_bytes=dict(control=14e6, network=9e6),
+                drops_total=dict(detector=3), nonsense={'x"} 1\n': 5}, bus_readers="many")
             state["settings"] = [
                 dict(key=key, value=s[0], default=s[1], min=s[2], max=s[3], unit=s[4], help=s[5])
                 for key, s in self.settings.items()]
@@ -341,6 +353,8 @@ class Vehicle:
             self.delay_ms = int(words[1])
         elif words[0] == "lease":
             self.lease_ms = int(words[1])
+        elif words[0] == "alert":
+            self.alert = words[1]
         elif words[0] == "garbage":
             for _ in range(int(words[1])):
                 self.broadcast.send_multipart([b"state", b'{"v":1,"session":"\xff', b""])

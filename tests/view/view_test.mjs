@@ -257,6 +257,24 @@ async function comesBack(page) {
   await until("overlay again", async () => (await look(page)).overlay?.stale === false);
 }
 
+async function showsAlerts(page) {
+  const alerts = page.locator("#alerts"), item = page.locator("#alerts li");
+  assert.ok(!await alerts.isVisible(), "there is an alert at the start");
+  vehicle.tell("alert warning");
+  await until("the alert", async () => (await item.count()) === 1 && await alerts.isVisible());
+  assert.equal(await item.textContent(), "warning0.3 frames a second are dropped: free a core");
+  const colour = () => item.evaluate((e) => getComputedStyle(e).borderLeftColor);
+  const amber = await colour();
+  const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+  assert.ok(wide <= 0, `the alert makes the page ${wide} px wider than the screen`);
+  vehicle.tell("alert critical");
+  await until("it worsens", async () => /^critical/.test(await item.textContent()));
+  assert.notEqual(await colour(), amber);
+  vehicle.tell("alert none");
+  await until("it goes", async () => !await alerts.isVisible());
+  await until("processes", async () => (await text(page, "n-processes")) === "control 21.5 % / 14 MB, network 0.4 % / 9 MB");
+}
+
 async function tellsNoVehicle(page) {
   vehicle.tell("connected off");
   await until("no vehicle", async () => /no vehicle/.test(await text(page, "link")));
@@ -340,6 +358,31 @@ async function demandsToken() {
   assert.ok(ms < 1000, `it took ${ms} ms to end`);
 }
 
+// Prometheus' text format: HELP and TYPE before a name's samples, which stand together, no sample twice.
+function checkMetrics(body) {
+  const named = new Set(), samples = new Set();
+  let help = "", type = "", counts = "";
+  assert.ok(body.endsWith("\n"));
+  for (const line of body.slice(0, -1).split("\n")) {
+    const head = line.match(/^# (HELP|TYPE) ([a-z_]+) (.+)$/);
+    if (head?.[1] === "HELP") {
+      assert.ok(!named.has(head[2]), `twice: ${line}`);
+      named.add(help = head[2]);
+      type = "";
+    } else if (head) {
+      assert.equal(head[2], help, line);
+      assert.match(head[3], /^(counter|gauge)$/);
+      [type, counts] = [head[2], head[3]];
+      assert.equal(counts === "counter", type.endsWith("_total"), line);
+    } else {
+      const sample = line.match(/^([a-z_]+)(\{[a-z]+="[^"\\]*"(,[a-z]+="[^"\\]*")*\})? (\S+)$/);
+      assert.ok(sample && sample[1] === type && Number.isFinite(Number(sample[4])), line);
+      assert.ok(!samples.has(sample[1] + sample[2]), `twice: ${line}`);
+      samples.add(sample[1] + sample[2]);
+    }
+  }
+}
+
 async function servesHttp() {
   const page = await request(viewer.url);
   assert.match(page.headers["content-security-policy"], /^default-src 'none'; script-src 'self'; .*frame-ancestors 'none'/);
@@ -354,8 +397,13 @@ async function servesHttp() {
   const metrics = (await request(new URL("/metrics", viewer.url))).body;
   for (const line of [/^skylane_view_link_up 1$/m, /^skylane_view_frames_shown_total [1-9]/m,
     /^skylane_view_answers_total\{result="refused"\} [1-9]/m, /^skylane_view_answers_total\{result="accepted"\} [1-9]/m,
-    /^skylane_view_stage_seconds\{stage="detect",quantile="0.99"\} 0\.00/m, /^skylane_view_garbage_total [1-9]/m])
+    /^skylane_view_garbage_total [1-9]/m, /^skylane_stage_seconds\{stage="detect",quantile="0.99"\} 0\.00/m,
+    /^skylane_frame_access_seconds\{reader="detector",quantile="0.99"\} 0\.0021$/m, /^skylane_drops_total\{cause="detector"\} 3$/m,
+    /^skylane_process_memory_bytes\{process="control"\} 1\.4e\+07$/m])
     assert.match(metrics, line);
+  checkMetrics(metrics);
+  // Of what the vehicle says, only what has a name here gets there.
+  assert.doesNotMatch(metrics, /nonsense|bus_readers/);
   const snapshot = await request(new URL("/snapshot.jpg", viewer.url));
   assert.equal(snapshot.headers["content-type"], "image/jpeg");
   const frames = await new Promise((resolve, reject) => {
@@ -429,6 +477,7 @@ try {
     await of("a lane of another frame is drawn as stale", drawsStaleLanes);
     await of("an old picture is not live", showsOldAsNotLive);
     await of("garbage is counted", survivesGarbage);
+    await of("alerts are shown and go", showsAlerts);
     await of("no vehicle", tellsNoVehicle);
     await of("permission to drive is renewed until a stop", renewsPermission);
     await of("plots are zoomed, held and read together", plots);

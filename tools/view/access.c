@@ -6,6 +6,8 @@
 #include <strings.h>
 #include <sys/random.h>
 
+#include "net/local.h"
+
 #define TOKEN_BYTES 16
 
 int view_access_init(struct view_access *access, const char *token, bool demanded,
@@ -49,16 +51,7 @@ bool view_access_token_ok(const struct view_access *access, const char *given)
 
 bool view_access_host_ok(const struct view_access *access, const char *host)
 {
-    if (access->token[0] != '\0')
-        return true;
-    static const char *const NAMES[] = {"localhost", "127.0.0.1", "[::1]"};
-    for (size_t i = 0; i < sizeof NAMES / sizeof NAMES[0]; i++) {
-        const size_t length = strlen(NAMES[i]);
-        if (strncasecmp(host, NAMES[i], length) == 0 &&
-            (host[length] == '\0' || host[length] == ':'))
-            return true;
-    }
-    return false;
+    return access->token[0] != '\0' || sl_local_is_host(host);
 }
 
 bool view_access_origin_ok(const char *origin, const char *host)

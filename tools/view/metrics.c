@@ -60,21 +60,6 @@ static void frames(FILE *to, const struct view_server *server)
     ages(to, "frame_shown_age_seconds", "From capture to screen.", &server->vehicle.shown);
 }
 
-static void stages(FILE *to, const struct view_vehicle *vehicle)
-{
-    if (vehicle->stage_count == 0)
-        return;
-    head(to, "stage_seconds", "gauge", "The vehicle's latencies by stage since its start.");
-    for (unsigned i = 0; i < vehicle->stage_count; i++) {
-        const struct view_stage *s = &vehicle->stages[i];
-        fprintf(to,
-                "skylane_view_stage_seconds{stage=\"%s\",quantile=\"0.5\"} %.9f\n"
-                "skylane_view_stage_seconds{stage=\"%s\",quantile=\"0.99\"} %.9f\n"
-                "skylane_view_stage_seconds{stage=\"%s\",quantile=\"1\"} %.9f\n",
-                s->name, s->p50_us / 1e6, s->name, s->p99_us / 1e6, s->name, s->max_us / 1e6);
-    }
-}
-
 struct view_buffer *view_metrics_text(const struct view_server *server)
 {
     const struct view_vehicle *vehicle = &server->vehicle;
@@ -97,7 +82,6 @@ struct view_buffer *view_metrics_text(const struct view_server *server)
           view_websocket_shown_hz(server));
     gauge(to, "browsers", "Browsers that watch.", server->browser_count);
     frames(to, server);
-    stages(to, vehicle);
     head(to, "answers_total", "counter", "Actions of browsers by result.");
     fprintf(to,
             "skylane_view_answers_total{result=\"accepted\"} %" PRIu64 "\n"
@@ -107,6 +91,9 @@ struct view_buffer *view_metrics_text(const struct view_server *server)
     count(to, "requests_refused_total", "Requests without token, or from strange pages.",
           server->refused_requests);
     count(to, "texts_dropped_total", "Answers that browsers did not take.", server->texts_dropped);
+    const struct sl_figures *figures = view_vehicle_figures(vehicle, sl_clock_now_ns());
+    if (figures != NULL)
+        sl_figures_print(to, figures);
     if (fclose(to) != 0) {
         free(text);
         return NULL;

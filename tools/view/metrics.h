@@ -1,4 +1,6 @@
-/* /metrics: counts and times in Prometheus' text format, version 0.0.4. */
+/* /metrics in Prometheus' text format, version 0.0.4: what the viewer counted
+ * (skylane_view_...), and what the vehicle tells of itself (skylane_...), under
+ * the names by which the vehicle serves it. */
 #ifndef SL_TOOLS_VIEW_METRICS_H
 #define SL_TOOLS_VIEW_METRICS_H
 

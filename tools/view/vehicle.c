@@ -9,7 +9,8 @@
 
 #define FRAME_MAGIC 0x46594b53u /* "SKYF" */
 #define SILENCE_NS  SL_NS_PER_S
-#define JSON_MAX    131072 /* of a text for browsers: metadata, printed anew */
+#define FIGURES_NS  (3 * SL_NS_PER_S) /* they come once a second */
+#define JSON_MAX    131072            /* of a text for browsers: metadata, printed anew */
 
 static const char *const LINK_STATES[] = {
     [VIEW_CONNECTING] = "connecting",
@@ -154,35 +155,18 @@ static void take_state(struct view_vehicle *vehicle, const struct view_message *
     snprintf(vehicle->name, sizeof vehicle->name, "%s", name);
     vehicle->connected = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(m->meta, "connected"));
     vehicle->insecure = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(m->meta, "insecure"));
+    const cJSON *figures = cJSON_GetObjectItemCaseSensitive(m->meta, "figures");
+    if (cJSON_IsObject(figures)) {
+        sl_figures_read(&vehicle->figures, figures);
+        vehicle->figures_ns = arrived_ns;
+    }
     vehicle->state_ns = arrived_ns;
     vehicle->state_number++;
     view_buffer_replace(&vehicle->state, view_buffer_hold(text));
 }
 
-static double number_of(const cJSON *object, const char *key)
+static void take_trace(struct view_vehicle *vehicle, struct view_buffer *text)
 {
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, key);
-    return cJSON_IsNumber(item) && isfinite(item->valuedouble) ? item->valuedouble : 0.0;
-}
-
-static void take_trace(struct view_vehicle *vehicle, const struct view_message *m,
-                       struct view_buffer *text)
-{
-    /* Only names that the protocol knows: they become labels in /metrics. */
-    static const char *const NAMES[] = {"camera_to_detect", "detect", "detect_to_control",
-                                        "camera_to_actuator", "loop_lateness"};
-    const cJSON *stages = cJSON_GetObjectItemCaseSensitive(m->meta, "stages");
-    vehicle->stage_count = 0;
-    for (size_t i = 0; i < sizeof NAMES / sizeof NAMES[0]; i++) {
-        const cJSON *stage = cJSON_GetObjectItemCaseSensitive(stages, NAMES[i]);
-        if (!cJSON_IsObject(stage))
-            continue;
-        struct view_stage *to = &vehicle->stages[vehicle->stage_count++];
-        snprintf(to->name, sizeof to->name, "%s", NAMES[i]);
-        to->p50_us = number_of(stage, "p50_us");
-        to->p99_us = number_of(stage, "p99_us");
-        to->max_us = number_of(stage, "max_us");
-    }
     vehicle->trace_number++;
     view_buffer_replace(&vehicle->trace, view_buffer_hold(text));
 }
@@ -195,6 +179,7 @@ static void begin_session(struct view_vehicle *vehicle, const char *session)
     memset(vehicle->last_seq, 0, sizeof vehicle->last_seq);
     view_clock_reset(&vehicle->clock);
     clear_detections(vehicle);
+    vehicle->figures_ns = 0;
     vehicle->counts.sessions++;
 }
 
@@ -227,7 +212,7 @@ void view_vehicle_take(struct view_vehicle *vehicle, const struct view_message *
     else if (m->topic == VIEW_STATE)
         take_state(vehicle, m, text, arrived_ns);
     else if (m->topic == VIEW_TRACE)
-        take_trace(vehicle, m, text);
+        take_trace(vehicle, text);
     else
         view_buffer_replace(&vehicle->logs[vehicle->log_number++ % VIEW_LOGS],
                             view_buffer_hold(text));
@@ -314,6 +299,12 @@ double view_vehicle_report_age(struct view_vehicle *vehicle)
     vehicle->age_ms_sum = 0.0;
     vehicle->age_ms_count = 0;
     return age;
+}
+
+const struct sl_figures *view_vehicle_figures(const struct view_vehicle *vehicle, uint64_t now_ns)
+{
+    const bool fresh = vehicle->figures_ns != 0 && now_ns < vehicle->figures_ns + FIGURES_NS;
+    return fresh ? &vehicle->figures : NULL;
 }
 
 const struct view_detection *view_vehicle_detection(const struct view_vehicle *vehicle,

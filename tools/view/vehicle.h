@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "net/figures.h"
 #include "rt/histogram.h"
 #include "tools/view/buffer.h"
 #include "tools/view/clock.h"
@@ -13,7 +14,6 @@
 
 #define VIEW_DETECTIONS 64
 #define VIEW_LOGS       50
-#define VIEW_STAGES     8
 
 enum view_link_state {
     VIEW_CONNECTING,   /* nothing has come yet */
@@ -32,11 +32,6 @@ struct view_frame {
 struct view_detection {
     struct view_buffer *text; /* NULL: none */
     uint64_t number, frame_id;
-};
-
-struct view_stage {
-    char name[32];
-    double p50_us, p99_us, max_us;
 };
 
 struct view_counts {
@@ -72,8 +67,8 @@ struct view_vehicle {
     uint64_t detection_number, state_number, trace_number, log_number;
     struct view_buffer *state, *trace;
     struct view_buffer *logs[VIEW_LOGS];
-    struct view_stage stages[VIEW_STAGES];
-    unsigned stage_count;
+    struct sl_figures figures;
+    uint64_t figures_ns;    /* when they came; 0: none of this session did */
     char garbage_text[256]; /* the last one's sentence */
 };
 
@@ -103,6 +98,9 @@ struct view_buffer *view_vehicle_link_text(const struct view_vehicle *vehicle, u
 /* The newest frame's mean age on arrival in ms since the last call, or
  * negative if none came or the clocks are not known. */
 double view_vehicle_report_age(struct view_vehicle *vehicle);
+
+/* What the vehicle measured of itself, or NULL if it does not tell any more. */
+const struct sl_figures *view_vehicle_figures(const struct view_vehicle *vehicle, uint64_t now_ns);
 
 /* The detection of a frame, or NULL. */
 const struct view_detection *view_vehicle_detection(const struct view_vehicle *vehicle,

@@ -171,16 +171,18 @@ class StageStats(Record):
     _fields_ = [
         ("count", _u64),
         ("p50_us", _f32),
+        ("p90_us", _f32),
         ("p99_us", _f32),
         ("p999_us", _f32),
         ("max_us", _f32),
+        ("reserved", _u32),
     ]
 
 
 class State(Record):
     C_NAME = "sl_state"
     BUS = "vehicle_state"
-    TYPE = _fourcc("STA1")
+    TYPE = _fourcc("STA2")
     _fields_ = [
         ("published_ns", _u64),
         ("started_ns", _u64),

@@ -94,7 +94,9 @@ function tellLink() {
   }
   badge.dataset.state = state;
   if (badge.textContent !== words) badge.textContent = words;
-  $("mode-card").classList.toggle("unsure", now - view.stateAt > SILENT_MS);
+  const unsure = now - view.stateAt > SILENT_MS;
+  $("mode-card").classList.toggle("unsure", unsure);
+  $("alerts").classList.toggle("unsure", unsure);
 }
 
 function onLink(message) {
@@ -136,12 +138,37 @@ function onState(state, arrivedMs) {
     : state.stop_reason && state.stop_reason !== "none" ? state.stop_text ?? "" : "";
   const lease = state.lease?.demanded_ms > 0 ? ` · permitted for ${fixed(state.lease.left_ms, 0)} ms` : "";
   $("driver").textContent = (state.driver ? `${state.driver} drives` : "Nobody has taken over") + lease;
+  tellAlerts(state.alerts);
+  if (state.figures) tellProcesses(state.figures);
   put("n-offset", fixed(scale(state.lateral_offset_m, 100), 1), "cm");
   put("n-heading", fixed(scale(state.heading_error_rad, DEGREES), 1), "°");
   put("n-lane", { two_lines: "two lines", one_line: "one line", lost: "lost" }[state.lane_state] ?? "–",
     Number.isFinite(state.confidence) ? `${(100 * state.confidence).toFixed(0)} %` : "");
   put("n-steering", `${fixed(scale(state.steering_rad, DEGREES), 1)} / ${fixed(scale(state.steering_measured_rad, DEGREES), 1)}`, "°");
   put("n-speed", `${fixed(state.speed_command_mps, 2)} / ${fixed(state.speed_mps, 2)}`, "m/s");
+}
+
+// Said anew only when something changed, so that screen readers say it once.
+function tellAlerts(alerts = []) {
+  const list = $("alerts");
+  const now = JSON.stringify(alerts.map(({ name, level, text }) => [name, level, text]));
+  if (list.dataset.told === now) return;
+  list.dataset.told = now;
+  list.replaceChildren(...alerts.map(({ level, text }) => {
+    const item = document.createElement("li");
+    const head = document.createElement("b");
+    item.dataset.level = head.textContent = level === "critical" ? "critical" : "warning";
+    item.append(head, String(text ?? ""));
+    return item;
+  }));
+  list.hidden = alerts.length === 0;
+}
+
+function tellProcesses(figures) {
+  const { process_cpu_ratio: cpu = {}, process_memory_bytes: memory = {} } = figures;
+  const lines = Object.keys(memory).map((name) =>
+    `${name} ${fixed(scale(cpu[name], 100), 1)} % / ${fixed(scale(memory[name], 1e-6), 0)} MB`);
+  $("n-processes").textContent = lines.join(", ") || "–";
 }
 
 // null (nothing measures) stays nothing, not 0.
