@@ -14,6 +14,7 @@
 #include <zmq.h>
 
 #include "net/guard.h"
+#include "net/jpeg.h"
 #include "net/link.h"
 #include "rt/clock.h"
 
@@ -22,7 +23,9 @@
 #define HEARTBEAT_MS     1000 /* a server whose machine vanished is noticed after */
 #define SILENCE_MS       3000
 /* libzmq gives up where a server turned it away; but we may be paired meanwhile. */
-#define RENEW_NS (2 * SL_NS_PER_S)
+#define RENEW_NS     (4 * SL_NS_PER_S) /* longer than SILENCE_MS: it may only hang */
+#define JPEG_QUALITY 80
+#define REMEMBERED   64 /* questions of which it is known whether they were given up */
 
 struct sl_detect_client {
     void *context;
@@ -32,9 +35,14 @@ struct sl_detect_client {
     uint64_t made_ns;  /* when the socket was made, or last seen connected */
     uint64_t sequence; /* of the last question */
     bool waiting;      /* for its answer */
+    uint64_t given_up; /* bit i: question `sequence - i` was, and has no answer yet */
     uint64_t frame_id;
+    uint64_t encoded_ns;
     uint64_t asked_ns;
-    uint64_t late;
+    uint64_t late, unwanted;
+    uint64_t sent_bytes;
+    struct sl_jpeg_encoder *encoder; /* NULL: never used JPEG */
+    int jpeg_quality;                /* 0: frames go as they are */
 };
 
 /* The other transports of libzmq are no detection server's; it judges the rest. */
@@ -107,6 +115,7 @@ void sl_detect_client_close(struct sl_detect_client *client)
         zmq_close(client->socket);
     if (client->context != NULL)
         zmq_ctx_term(client->context);
+    sl_jpeg_encoder_destroy(client->encoder);
     free(client);
 }
 
@@ -154,41 +163,95 @@ static void renew(struct sl_detect_client *client)
     }
 }
 
-bool sl_detect_client_ready(struct sl_detect_client *client)
+int sl_detect_client_usual_jpeg(const char *url)
 {
-    renew(client);
-    return await(client, ZMQ_POLLOUT, 0) == 0;
+    return sl_detect_client_is_local(url) ? 0 : JPEG_QUALITY;
+}
+
+int sl_detect_client_use_jpeg(struct sl_detect_client *client, int quality, struct sl_error *err)
+{
+    if (quality > 0 && client->encoder == NULL)
+        client->encoder = sl_jpeg_encoder_create();
+    if (quality > 0 && client->encoder == NULL)
+        return sl_error_set(err, -ENOMEM, "no memory for JPEG");
+    client->jpeg_quality = quality;
+    return 0;
+}
+
+/* Makes a JPEG of the frame where that is wanted; `frame` and `picture` are then
+ * its, until the next. */
+static int encode(struct sl_detect_client *client, struct sl_frame_info *frame,
+                  const void **picture, struct sl_error *err)
+{
+    client->encoded_ns = 0;
+    if (client->jpeg_quality == 0 || frame->fourcc == SL_FORMAT_MJPEG ||
+        frame->fourcc == SL_DETECT_ENCODING_FILE)
+        return 0;
+    const uint64_t begin_ns = sl_clock_now_ns();
+    const uint8_t *jpeg;
+    size_t size;
+    const int rc =
+        sl_jpeg_encode(client->encoder, frame, *picture, client->jpeg_quality, &jpeg, &size, err);
+    if (rc != 0)
+        return rc;
+    frame->fourcc = SL_FORMAT_MJPEG;
+    frame->size_bytes = (uint32_t)size;
+    *picture = jpeg;
+    client->encoded_ns = sl_clock_now_ns() - begin_ns;
+    return 0;
+}
+
+/* A server is there. */
+static int send_question(struct sl_detect_client *client, const struct sl_detect_request *request,
+                         const void *picture, struct sl_error *err)
+{
+    uint8_t header[SL_DETECT_REQUEST_BYTES];
+    sl_detect_wire_put_request(header, request);
+    const uint64_t asked_ns = sl_clock_now_ns();
+    if (zmq_send(client->socket, header, sizeof header, ZMQ_DONTWAIT | ZMQ_SNDMORE) < 0 ||
+        zmq_send(client->socket, picture, request->frame.size_bytes, ZMQ_DONTWAIT) < 0) {
+        const int code = errno;
+        return sl_error_set(err, -code, "asking the detection server: %s", zmq_strerror(code));
+    }
+    client->sequence = request->sequence;
+    client->given_up <<= 1;
+    client->frame_id = request->frame.frame_id;
+    client->asked_ns = asked_ns;
+    client->sent_bytes += request->frame.size_bytes;
+    client->waiting = true;
+    return 0;
 }
 
 int sl_detect_client_ask(struct sl_detect_client *client, const struct sl_frame_info *info,
                          const void *pixels, bool reset, uint64_t deadline_ns, struct sl_error *err)
 {
+    struct sl_detect_request request = {
+        .sequence = client->sequence + 1, .reset = reset, .frame = *info};
+    if (client->waiting)
+        client->given_up |= 1;
+    client->waiting = false;
     if (info->size_bytes == 0 || info->size_bytes > SL_DETECT_PICTURE_MAX)
         return sl_error_set(err, -EMSGSIZE,
                             "a frame of %u bytes cannot be sent; between 1 and %zu are possible",
                             info->size_bytes, SL_DETECT_PICTURE_MAX);
-    const struct sl_detect_request request = {
-        .sequence = client->sequence + 1, .reset = reset, .frame = *info};
-    uint8_t header[SL_DETECT_REQUEST_BYTES];
-    sl_detect_wire_put_request(header, &request);
-    client->waiting = false;
     renew(client);
-    const int rc = await(client, ZMQ_POLLOUT, deadline_ns);
+    int rc = await(client, ZMQ_POLLOUT, deadline_ns);
     if (rc == -EAGAIN)
         return sl_error_set(err, rc, "no detection server takes the question");
     if (rc != 0)
         return sl_error_set(err, rc, "waiting for the detection server: %s", zmq_strerror(-rc));
-    const uint64_t asked_ns = sl_clock_now_ns();
-    if (zmq_send(client->socket, header, sizeof header, ZMQ_DONTWAIT | ZMQ_SNDMORE) < 0 ||
-        zmq_send(client->socket, pixels, info->size_bytes, ZMQ_DONTWAIT) < 0) {
-        const int code = errno;
-        return sl_error_set(err, -code, "asking the detection server: %s", zmq_strerror(code));
-    }
-    client->sequence++;
-    client->frame_id = info->frame_id;
-    client->asked_ns = asked_ns;
-    client->waiting = true;
-    return 0;
+    rc = encode(client, &request.frame, &pixels, err);
+    return rc != 0 ? rc : send_question(client, &request, pixels, err);
+}
+
+/* An answer to another question than the last one. */
+static void note_other(struct sl_detect_client *client, uint64_t sequence)
+{
+    const uint64_t age = client->sequence - sequence; /* huge for what comes yet */
+    const bool late = age < REMEMBERED && (client->given_up >> age & 1) != 0;
+    if (late)
+        client->given_up &= ~(UINT64_C(1) << age);
+    ++*(late ? &client->late : &client->unwanted);
 }
 
 /* Takes one message off the socket. 0: the answer; -ESTALE: one to an older
@@ -213,8 +276,10 @@ static int take(struct sl_detect_client *client, struct sl_detect_reply *reply,
     zmq_msg_close(&part);
     if (rc != 0)
         return rc;
-    if (reply->sequence != client->sequence)
+    if (reply->sequence != client->sequence) {
+        note_other(client, reply->sequence);
         return -ESTALE;
+    }
     if (reply->status == SL_DETECT_OK &&
         (reply->frame_id != client->frame_id || reply->lane.frame_id != client->frame_id))
         return sl_error_set(err, -EPROTO, "the reply is about another frame than was asked for");
@@ -229,18 +294,18 @@ int sl_detect_client_wait(struct sl_detect_client *client, uint64_t deadline_ns,
     for (;;) {
         int rc = take(client, &answer->reply, err);
         if (rc == 0) {
+            answer->encoded_ns = client->encoded_ns;
             answer->asked_ns = client->asked_ns;
             answer->answered_ns = sl_clock_now_ns();
             client->waiting = false;
             return 0;
         }
-        if (rc == -ESTALE) {
-            client->late++;
-            continue;
-        }
-        if (rc != -EAGAIN)
+        if (rc != -EAGAIN && rc != -ESTALE)
             return rc;
-        rc = await(client, ZMQ_POLLIN, deadline_ns);
+        /* A server that sends without end holds nobody up beyond the deadline. */
+        if (rc == -ESTALE && sl_clock_now_ns() < deadline_ns)
+            continue;
+        rc = rc == -ESTALE ? -EAGAIN : await(client, ZMQ_POLLIN, deadline_ns);
         if (rc != 0)
             return rc;
     }
@@ -249,4 +314,14 @@ int sl_detect_client_wait(struct sl_detect_client *client, uint64_t deadline_ns,
 uint64_t sl_detect_client_late(const struct sl_detect_client *client)
 {
     return client->late;
+}
+
+uint64_t sl_detect_client_unwanted(const struct sl_detect_client *client)
+{
+    return client->unwanted;
+}
+
+uint64_t sl_detect_client_sent_bytes(const struct sl_detect_client *client)
+{
+    return client->sent_bytes;
 }

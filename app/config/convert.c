@@ -1,5 +1,6 @@
 #include "app/config/convert.h"
 
+#include <math.h>
 #include <string.h>
 
 void sl_settings_calibration(const struct sl_settings *settings, struct sl_camera_calibration *out)
@@ -57,6 +58,13 @@ void sl_settings_detect(const struct sl_settings *settings, struct sl_detect_con
     out->markings = strcmp(settings->detect.markings, "dark") == 0   ? SL_MARKINGS_DARK
                     : strcmp(settings->detect.markings, "both") == 0 ? SL_MARKINGS_BOTH
                                                                      : SL_MARKINGS_BRIGHT;
+}
+
+uint64_t sl_settings_remote_timeout_ns(const struct sl_settings *settings)
+{
+    const double rate_hz = settings->camera.rate_hz > 0 ? settings->camera.rate_hz : 20;
+    const double ms = settings->detect.timeout_ms > 0 ? settings->detect.timeout_ms : 2e3 / rate_hz;
+    return (uint64_t)llround(ms * 1e6);
 }
 
 static enum sl_control_law law_of(const char *name)

@@ -116,6 +116,7 @@ static int check_buses(const struct sl_settings *s, struct sl_error *err)
         {"bus.camera", s->bus.camera},     {"bus.detection", s->bus.detection},
         {"bus.command", s->bus.command},   {"bus.state", s->bus.state},
         {"bus.odometry", s->bus.odometry}, {"bus.action", s->bus.action},
+        {"bus.remote", s->bus.remote},
     };
     const size_t count = sizeof buses / sizeof buses[0];
     for (size_t i = 0; i < count; i++) {
@@ -133,6 +134,24 @@ static int check_buses(const struct sl_settings *s, struct sl_error *err)
         }
     }
     return 0;
+}
+
+static int check_remote(const struct sl_settings *s, struct sl_error *err)
+{
+    if (strcmp(s->detect.detector, "zmq") != 0)
+        return 0;
+    if (s->detect.url[0] == '\0')
+        return sl_error_set(err, -EINVAL,
+                            "detect.detector is zmq, but detect.url is empty: tell where the "
+                            "detection server is, for example --detector-url "
+                            "tcp://192.168.1.20:5556");
+    if (strcmp(s->detect.when_gone, "builtin") != 0)
+        return 0;
+    /* Else the vehicle would stop before its own detector takes over. */
+    return check_less((double)sl_settings_remote_timeout_ns(s) / 1e6,
+                      s->detect.timeout_ms > 0 ? "detect.timeout_ms"
+                                               : "two periods of camera.rate_hz",
+                      s->safety.detector_stall_ms, "safety.detector_stall_ms", "ms", false, err);
 }
 
 int sl_settings_check(const struct sl_settings *s, struct sl_error *err)
@@ -181,6 +200,8 @@ int sl_settings_check(const struct sl_settings *s, struct sl_error *err)
                           s->camera.driver);
     if (rc == 0)
         rc = check_buses(s, err);
+    if (rc == 0)
+        rc = check_remote(s, err);
     if (rc == 0) {
         struct sl_camera_calibration calibration;
         struct sl_camera_model model;

@@ -204,7 +204,7 @@ static void step(struct sl_drive *drive, uint64_t now_ns, bool fresh, uint64_t w
         .deadlines_missed = node->missed,
         .not_finite = node->not_finite,
         .actuator_failed = node->actuator_failed,
-        .detector_counts_frames = drive->detect.detector != NULL,
+        .detector_counts_frames = drive->detect.reader != NULL,
     };
     answer_request(drive, &in);
     /* The last command's lease ran out before this one: the thread was held

@@ -27,51 +27,79 @@ static bool detect(struct sl_drive *drive, const struct sl_bus_view *frame,
     return true;
 }
 
+/* The frames before are forgotten, here and by the server. */
+static void reset(struct sl_detect_node *node)
+{
+    if (node->detector != NULL)
+        sl_detector_reset(node->detector);
+    if (node->remote != NULL)
+        sl_remote_reset(node->remote);
+}
+
+int sl_detect_node_look(struct sl_drive *drive, uint64_t *attached, struct sl_look *look)
+{
+    struct sl_detect_node *node = &drive->detect;
+    struct sl_bus_view frame;
+    memset(look, 0, sizeof *look);
+    const int rc = drive->lockstep ? sl_bus_acquire_next(node->reader, &frame)
+                                   : sl_bus_acquire_newest(node->reader, &frame);
+    if (rc != 0)
+        return rc;
+    const bool restarted = sl_bus_reader_attached(node->reader) != *attached;
+    *attached = sl_bus_reader_attached(node->reader);
+    atomic_store_explicit(&node->frames_on_huge_pages,
+                          sl_bus_reader_pages(node->reader) == SL_BUS_PAGES_HUGE,
+                          memory_order_relaxed);
+    if (restarted || atomic_exchange_explicit(&node->reset, false, memory_order_acquire))
+        reset(node);
+    look->published_ns = frame.published_ns;
+    if (node->detector != NULL) {
+        look->usable = detect(drive, &frame, &look->lane);
+        look->unusable = !look->usable;
+    }
+    atomic_store_explicit(&node->frame_seen_ns, sl_clock_now_ns(), memory_order_relaxed);
+    /* An overrun frame may be half another: what it gave is void. */
+    if (sl_bus_release(node->reader, &frame) != 0) {
+        if (node->detector != NULL)
+            sl_detector_reset(node->detector);
+        look->usable = look->unusable = false;
+    }
+    return 0;
+}
+
+void sl_detect_node_tell(struct sl_drive *drive, int rc, const struct sl_look *look,
+                         struct sl_look_log *log)
+{
+    const bool nothing_there = rc == -EPIPE || rc == -EPROTO || rc == -EUSERS;
+    if (!nothing_there) {
+        log->tell_ns = sl_clock_now_ns() + PATIENCE_NS;
+    } else if (log->tell_ns != 0 && sl_clock_now_ns() >= log->tell_ns) {
+        sl_log(drive->log, SL_LOG_WARNING, "detect waits for frames: {}",
+               sl_log_copy(sl_bus_reader_problem(drive->detect.reader)));
+        log->tell_ns = 0;
+    }
+    if (look->unusable && !log->told_unusable) {
+        sl_log(drive->log, SL_LOG_ERROR,
+               "detect: the camera's frames cannot be used: NV12, GRAY8, YUYV, BGR24 and "
+               "BGRA are possible");
+        log->told_unusable = true;
+    }
+}
+
 void *sl_detect_node_main(void *argument)
 {
     struct sl_drive *drive = argument;
     struct sl_detect_node *node = &drive->detect;
-    bool told_unusable = false;
+    struct sl_look_log log = {.tell_ns = sl_clock_now_ns() + PATIENCE_NS};
+    struct sl_look look = {0};
     uint64_t attached = 0;
-    uint64_t tell_ns = sl_clock_now_ns() + PATIENCE_NS; /* 0: told */
     while (!atomic_load_explicit(&drive->stop_sources, memory_order_relaxed)) {
         int rc = sl_bus_wait(node->reader, sl_clock_now_ns() + WAIT_NS);
-        struct sl_bus_view frame;
         if (rc == 0)
-            rc = drive->lockstep ? sl_bus_acquire_next(node->reader, &frame)
-                                 : sl_bus_acquire_newest(node->reader, &frame);
-        const bool nothing_there = rc == -EPIPE || rc == -EPROTO || rc == -EUSERS;
-        if (!nothing_there) {
-            tell_ns = sl_clock_now_ns() + PATIENCE_NS;
-        } else if (tell_ns != 0 && sl_clock_now_ns() >= tell_ns) {
-            sl_log(drive->log, SL_LOG_WARNING, "detect waits for frames: {}",
-                   sl_log_copy(sl_bus_reader_problem(node->reader)));
-            tell_ns = 0;
-        }
-        if (rc == 0) {
-            bool restarted = sl_bus_reader_attached(node->reader) != attached;
-            attached = sl_bus_reader_attached(node->reader);
-            atomic_store_explicit(&node->frames_on_huge_pages,
-                                  sl_bus_reader_pages(node->reader) == SL_BUS_PAGES_HUGE,
-                                  memory_order_relaxed);
-            if (restarted || atomic_exchange_explicit(&node->reset, false, memory_order_acquire))
-                sl_detector_reset(node->detector);
-            struct sl_detection found;
-            bool usable = detect(drive, &frame, &found);
-            atomic_store_explicit(&node->frame_seen_ns, sl_clock_now_ns(), memory_order_relaxed);
-            bool whole = sl_bus_release(node->reader, &frame) == 0;
-            /* An overrun frame may be half another: what it gave is void. */
-            if (!whole)
-                sl_detector_reset(node->detector);
-            else if (usable)
-                sl_bus_write(node->writer, &found, sizeof found, found.exposed_ns);
-            else if (!told_unusable) {
-                sl_log(drive->log, SL_LOG_ERROR,
-                       "detect: the camera's frames cannot be used: NV12, GRAY8, YUYV, BGR24 and "
-                       "BGRA are possible");
-                told_unusable = true;
-            }
-        }
+            rc = sl_detect_node_look(drive, &attached, &look);
+        if (rc == 0 && look.usable)
+            sl_bus_write(node->writer, &look.lane, sizeof look.lane, look.lane.exposed_ns);
+        sl_detect_node_tell(drive, rc, &look, &log);
         sl_node_round(drive, &node->thread);
     }
     return NULL;

@@ -75,11 +75,10 @@ static int open_camera(struct sl_drive *d, struct sl_error *err)
     return sl_bus_writer_open(&d->camera.writer, &bus, err);
 }
 
-static int open_detector(struct sl_drive *d, struct sl_error *err)
+/* The detector of this process, in locked memory. */
+static int open_builtin(struct sl_drive *d, struct sl_error *err)
 {
     const struct sl_settings *s = d->settings;
-    if (strcmp(s->detect.detector, "bus") == 0)
-        return 0;
     struct sl_detect_config config;
     sl_settings_detect(s, &config);
     config.track = 1;
@@ -87,7 +86,31 @@ static int open_detector(struct sl_drive *d, struct sl_error *err)
     if (rc != 0)
         return rc;
     d->detect.detector = sl_arena_take(&d->arena, sl_detector_size(), 64);
-    rc = sl_detector_init(d->detect.detector, &config, err);
+    return sl_detector_init(d->detect.detector, &config, err);
+}
+
+static int open_remote(struct sl_drive *d, struct sl_error *err)
+{
+    const struct sl_settings *s = d->settings;
+    if (d->lockstep)
+        return sl_error_set(err, -EINVAL,
+                            "lockstep waits for each frame's command, and detect.detector = zmq "
+                            "for no answer: use skylane sim --detector-url there");
+    const int rc = sl_remote_open(&d->detect.remote, s, d->insecure, err);
+    return rc != 0 ? rc
+                   : open_reader(&d->detect.answers, s, s->bus.remote, SL_RECORD_DETECTION,
+                                 sizeof(struct sl_detection), err);
+}
+
+static int open_detector(struct sl_drive *d, struct sl_error *err)
+{
+    const struct sl_settings *s = d->settings;
+    const bool remote = strcmp(s->detect.detector, "zmq") == 0;
+    if (strcmp(s->detect.detector, "bus") == 0)
+        return 0;
+    int rc = remote ? open_remote(d, err) : 0;
+    if (rc == 0 && (!remote || strcmp(s->detect.when_gone, "builtin") == 0))
+        rc = open_builtin(d, err);
     if (rc == 0)
         rc = open_reader(&d->detect.reader, s, s->bus.camera, SL_RECORD_FRAME, 1, err);
     if (rc == 0)
@@ -180,6 +203,7 @@ int sl_drive_open(struct sl_drive **drive, const struct sl_settings *settings,
     d->live = *settings;
     d->log = options->log;
     d->lockstep = options->lockstep;
+    d->insecure = options->insecure;
     int rc = open_bridge(d, err);
     if (rc == 0)
         rc = open_camera(d, err);
@@ -215,6 +239,8 @@ static void stop_threads(struct sl_drive *d)
     sl_thread_join(&d->control.thread.thread);
     atomic_store_explicit(&d->stop_sources, true, memory_order_relaxed);
     sl_thread_join(&d->detect.thread.thread);
+    if (d->detect.remote != NULL)
+        sl_remote_stop(d->detect.remote);
     sl_thread_join(&d->camera.thread.thread);
 }
 
@@ -227,9 +253,12 @@ int sl_drive_start(struct sl_drive *d, struct sl_error *err)
                  (uint64_t)(s->control.deadline_us * (double)SL_NS_PER_US), d->started_ns);
     int rc = start_thread(d, &d->control.thread, "sl-control", s->realtime.control_priority,
                           s->realtime.control_cpu, sl_control_node_main, err);
-    if (rc == 0 && d->detect.detector != NULL)
-        rc = start_thread(d, &d->detect.thread, "sl-detect", s->realtime.detect_priority,
-                          s->realtime.detect_cpu, sl_detect_node_main, err);
+    if (rc == 0 && d->detect.reader != NULL)
+        rc = start_thread(
+            d, &d->detect.thread, "sl-detect", s->realtime.detect_priority, s->realtime.detect_cpu,
+            d->detect.remote != NULL ? sl_detect_remote_node_main : sl_detect_node_main, err);
+    if (rc == 0 && d->detect.remote != NULL)
+        rc = sl_remote_start(d->detect.remote, err);
     if (rc == 0 && d->camera.camera != NULL) {
         rc = sl_camera_start(d->camera.camera, err);
         if (rc == 0)
@@ -287,6 +316,7 @@ void sl_drive_poll(struct sl_drive *d)
     struct sl_state state;
     sl_drive_state(d, &state);
     sl_bus_write(d->state_writer, &state, sizeof state, state.published_ns);
+    sl_remote_news(d);
 }
 
 static void summarize(const struct sl_histogram *histogram, struct sl_stage_stats *out)
@@ -338,11 +368,23 @@ uint64_t sl_drive_stops(struct sl_drive *d, uint32_t *reasons, uint32_t max)
     return count;
 }
 
+bool sl_drive_remote(struct sl_drive *d, struct sl_drive_remote *remote)
+{
+    struct sl_detect_node *node = &d->detect;
+    if (node->remote == NULL)
+        return false;
+    sl_remote_counts(node->remote, remote);
+    remote->takeovers = atomic_load_explicit(&node->takeovers, memory_order_relaxed);
+    remote->builtin_frames = atomic_load_explicit(&node->builtin_frames, memory_order_relaxed);
+    return true;
+}
+
 void sl_drive_close(struct sl_drive *d)
 {
     if (d == NULL)
         return;
     stop_threads(d);
+    sl_remote_sum_up(d);
     sl_actuator_close(d->control.actuator);
     if (d->camera.camera != NULL) {
         sl_camera_stop(d->camera.camera);
@@ -351,6 +393,8 @@ void sl_drive_close(struct sl_drive *d)
     sl_bus_reader_close(d->control.detections);
     sl_bus_reader_close(d->control.odometry);
     sl_bus_reader_close(d->detect.reader);
+    sl_bus_reader_close(d->detect.answers);
+    sl_remote_close(d->detect.remote);
     sl_bus_reader_close(d->actions);
     sl_bus_writer_close(d->detect.writer);
     sl_bus_writer_close(d->camera.writer);

@@ -12,6 +12,7 @@
 #include "app/control/limits.h"
 #include "app/control/safety.h"
 #include "app/detect/detect.h"
+#include "app/drive/remote.h"
 #include "hal/actuator/actuator.h"
 #include "hal/camera/camera.h"
 #include "rt/bus.h"
@@ -41,10 +42,14 @@ struct sl_camera_node {
 
 struct sl_detect_node {
     struct sl_node_thread thread;
-    struct sl_detector *detector; /* NULL: another process detects */
-    struct sl_bus_reader *reader;
+    struct sl_detector *detector; /* NULL: somebody else detects */
+    struct sl_bus_reader *reader; /* NULL: another process does, and there is no such thread */
     struct sl_bus_writer *writer;
-    _Atomic uint64_t frame_seen_ns; /* when the newest frame was taken up */
+    struct sl_remote *remote;      /* NULL: no server is asked */
+    struct sl_bus_reader *answers; /* its lanes */
+    _Atomic bool remote_drives;
+    _Atomic uint64_t takeovers, builtin_frames; /* as in struct sl_drive_remote */
+    _Atomic uint64_t frame_seen_ns;             /* when the newest frame was taken up */
     _Atomic bool frames_on_huge_pages;
     _Atomic bool reset; /* forget the frames before */
 };
@@ -97,7 +102,7 @@ struct sl_control_node {
 struct sl_drive {
     const struct sl_settings *settings;
     struct sl_log *log;
-    bool lockstep;
+    bool lockstep, insecure;
     uint32_t realtime; /* SL_REALTIME_FIFO, _MLOCK: what was granted */
     struct sl_arena arena;
     struct sl_camera_node camera;
@@ -115,13 +120,44 @@ struct sl_drive {
     uint64_t action_id;
     uint32_t action_reason;
     uint64_t requests_sent;
+    bool told_remote_drives;  /* what the log says at present */
+    uint64_t remote_gone_ns;  /* since when the server should be driven by, and is not */
+    uint32_t remote_troubles; /* those told since: bit by enum sl_remote_trouble */
 };
 
 /* The threads' mains; the argument is the struct sl_drive. Each ends soon
  * after drive->stop, without having published half a record. */
 void *sl_camera_node_main(void *drive);
 void *sl_detect_node_main(void *drive);
+void *sl_detect_remote_node_main(void *drive); /* instead, if a server is asked */
 void *sl_control_node_main(void *drive);
+
+/* What the detect thread saw of the newest frame. */
+struct sl_look {
+    bool usable;           /* `lane` was found in it: publish it */
+    bool unusable;         /* the detector cannot take such frames */
+    uint64_t published_ns; /* when it was published */
+    struct sl_detection lane;
+};
+
+/* Takes up the camera's newest frame and looks for the lane in it, if there is a
+ * detector. `attached` is the thread's own, 0 at first. 0; else what
+ * sl_bus_acquire_newest() says, and `look` is all zero. */
+int sl_detect_node_look(struct sl_drive *drive, uint64_t *attached, struct sl_look *look);
+
+/* Says in the log, once each, what frames are like that cannot be used, and what
+ * the thread waits for when frames do not come. `rc` as of sl_detect_node_look(). */
+struct sl_look_log {
+    bool told_unusable;
+    uint64_t tell_ns; /* when to say what is waited for; 0: told */
+};
+void sl_detect_node_tell(struct sl_drive *drive, int rc, const struct sl_look *look,
+                         struct sl_look_log *log);
+
+/* Tells, once for each change, whether a server's lanes are driven by; and what was
+ * asked of it in all. By the polling thread. */
+void sl_remote_news(struct sl_drive *drive);
+void sl_remote_sum_up(struct sl_drive *drive);
 
 /* Once a round, by the node's own thread: begins to count faults and
  * allocations when the path is warm, and counts. */

@@ -33,7 +33,12 @@ static const char HELP[] =
     "                          (without: " SL_SETTINGS_SYSTEM_FILE " if it exists, else defaults)\n"
     "  -o SECTION.KEY=VALUE    one setting; may be given several times\n"
     "  --camera DRIVER[:SOURCE] short for -o camera.driver= and -o camera.source=\n"
-    "  --detector builtin|bus  detect here, or let another process do it\n"
+    "  --detector builtin|bus|zmq  detect here, let another process do it, or ask a server\n"
+    "                          (skylane detect --port 5556) over the network\n"
+    "  --detector-url URL      zmq: where that is, tcp://HOST:PORT\n"
+    "  --detector-timeout MS   zmq: an answer later than this counts no more, and the built-in\n"
+    "                          detector takes over (two of the camera's periods); with\n"
+    "                          -o detect.when_gone=stop the vehicle stops instead\n"
     "  --seconds N             stop after N seconds; without: at Ctrl-C\n"
     "  --json FILE             write a report at the end (- : standard output)\n"
     "  --lockstep              virtual time, for simulators that wait for each command\n"
@@ -47,6 +52,7 @@ static const char HELP[] =
     "examples:\n"
     "  skylane sim &                                    # in one terminal\n"
     "  skylane run --config board/sim/skylane.ini       # in another\n"
+    "  skylane run --detector zmq --detector-url tcp://192.168.1.20:5556\n"
     "  skylane run --camera file:pictures/ --seconds 10 -o actuator.driver=null --json -\n"
     "\n"
     "exit status: 0, 1 (failed, or ended in a safe stop), 2 (misuse)\n";
@@ -54,7 +60,7 @@ static const char HELP[] =
 struct options {
     struct sl_settings_options settings;
     const char *camera;
-    const char *detector;
+    const char *detector, *detector_url, *detector_timeout;
     const char *json;
     double seconds; /* 0: until told to stop */
     bool lockstep;
@@ -76,14 +82,35 @@ static int read_settings(struct sl_settings *settings, const struct options *o,
             rc =
                 sl_settings_set_value(settings, "camera.source", colon + 1, strlen(colon + 1), err);
     }
-    if (rc == 0 && o->detector != NULL)
-        rc = sl_settings_set_value(settings, "detect.detector", o->detector, strlen(o->detector),
-                                   err);
+    const struct {
+        const char *key, *value;
+    } detector[] = {{"detect.detector", o->detector},
+                    {"detect.url", o->detector_url},
+                    {"detect.timeout_ms", o->detector_timeout}};
+    for (size_t i = 0; i < sizeof detector / sizeof detector[0]; i++) {
+        if (rc == 0 && detector[i].value != NULL)
+            rc = sl_settings_set_value(settings, detector[i].key, detector[i].value,
+                                       strlen(detector[i].value), err);
+    }
     if (rc == 0)
         rc = sl_settings_options_apply(&o->settings, settings, err);
-    if (rc == 0)
-        rc = sl_settings_check(settings, err);
     return rc;
+}
+
+/* Which options of the command line need one another is told as misuse; the settings
+ * file may hold either. 0, or the exit status. */
+static int check_options(const struct options *o, const struct sl_settings *settings)
+{
+    const bool asks = strcmp(settings->detect.detector, "zmq") == 0;
+    if (asks && settings->detect.url[0] == '\0')
+        return sl_cli_misuse(VERB,
+                             "nobody is there to ask: tell with --detector-url where the detection "
+                             "server is, for example --detector-url tcp://192.168.1.20:5556");
+    if (!asks && o->detector_url != NULL)
+        return sl_cli_misuse(VERB, "--detector-url is for --detector zmq, which is missing");
+    if (!asks && o->detector_timeout != NULL)
+        return sl_cli_misuse(VERB, "--detector-timeout is for --detector zmq, which is missing");
+    return 0;
 }
 
 /* ---- report ---- */
@@ -131,6 +158,28 @@ static void add_stops(cJSON *to, struct sl_drive *drive)
         cJSON_AddItemToArray(stops, cJSON_CreateString(sl_reason_name(reasons[i])));
 }
 
+static void add_remote(cJSON *to, struct sl_drive *drive)
+{
+    struct sl_drive_remote remote;
+    if (!sl_drive_remote(drive, &remote)) {
+        cJSON_AddNullToObject(to, "remote_detection");
+        return;
+    }
+    cJSON *o = cJSON_AddObjectToObject(to, "remote_detection");
+    cJSON_AddNumberToObject(o, "timeout_ms", (double)remote.timeout_ns / 1e6);
+    cJSON_AddNumberToObject(o, "jpeg_quality", remote.jpeg_quality);
+    const struct {
+        const char *key;
+        uint64_t count;
+    } counts[] = {{"asked", remote.asked},         {"sent_bytes", remote.sent_bytes},
+                  {"answered", remote.answered},   {"refused", remote.refused},
+                  {"late", remote.late},           {"lost", remote.lost},
+                  {"unwanted", remote.unwanted},   {"unasked", remote.unasked},
+                  {"takeovers", remote.takeovers}, {"builtin_frames", remote.builtin_frames}};
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++)
+        cJSON_AddNumberToObject(o, counts[i].key, (double)counts[i].count);
+}
+
 static cJSON *make_report(struct sl_drive *drive, const struct sl_state *state,
                           const struct sl_tracking_score *score, double seconds)
 {
@@ -159,6 +208,7 @@ static cJSON *make_report(struct sl_drive *drive, const struct sl_state *state,
     cJSON_AddBoolToObject(realtime, "hugepages", (state->realtime & SL_REALTIME_HUGEPAGES) != 0);
     cJSON_AddStringToObject(report, "mode", sl_mode_name(state->mode));
     add_stops(report, drive);
+    add_remote(report, drive);
     return report;
 }
 
@@ -256,9 +306,14 @@ static int run(const struct options *o)
     int rc = o->json != NULL ? sl_outfile_check(o->json, &err) : 0;
     if (rc == 0)
         rc = read_settings(&settings, o, &err);
+    if (rc == 0 && check_options(o, &settings) != 0)
+        return SL_EXIT_MISUSE;
+    if (rc == 0)
+        rc = sl_settings_check(&settings, &err);
     if (rc == 0)
         rc = sl_log_open(&log, stderr, o->quiet ? SL_LOG_WARNING : SL_LOG_INFO, &err);
-    const struct sl_drive_options drive_options = {.lockstep = o->lockstep, .log = log};
+    const struct sl_drive_options drive_options = {
+        .lockstep = o->lockstep, .insecure = o->insecure > 0, .log = log};
     if (rc == 0)
         rc = sl_drive_open(&drive, &settings, &drive_options, &err);
     if (rc == 0)
@@ -296,6 +351,8 @@ int main(int argc, char **argv)
         OPT_CAMERA = 256,
         OPT_CONFIG,
         OPT_DETECTOR,
+        OPT_DETECTOR_URL,
+        OPT_DETECTOR_TIMEOUT,
         OPT_SECONDS,
         OPT_JSON,
         OPT_LOCKSTEP,
@@ -306,6 +363,8 @@ int main(int argc, char **argv)
         {"camera", required_argument, NULL, OPT_CAMERA},
         {"config", required_argument, NULL, OPT_CONFIG},
         {"detector", required_argument, NULL, OPT_DETECTOR},
+        {"detector-url", required_argument, NULL, OPT_DETECTOR_URL},
+        {"detector-timeout", required_argument, NULL, OPT_DETECTOR_TIMEOUT},
         {"seconds", required_argument, NULL, OPT_SECONDS},
         {"json", required_argument, NULL, OPT_JSON},
         {"lockstep", no_argument, NULL, OPT_LOCKSTEP},
@@ -333,6 +392,12 @@ int main(int argc, char **argv)
             break;
         case OPT_DETECTOR:
             o.detector = optarg;
+            break;
+        case OPT_DETECTOR_URL:
+            o.detector_url = optarg;
+            break;
+        case OPT_DETECTOR_TIMEOUT:
+            o.detector_timeout = optarg;
             break;
         case OPT_SECONDS:
             rc = sl_cli_number(optarg, "--seconds", 0.1, 1e9, &o.seconds, &err);

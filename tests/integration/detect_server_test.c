@@ -31,6 +31,7 @@
 #include "net/jpeg.h"
 #include "rt/clock.h"
 #include "tests/integration/programs.h"
+#include "tests/unit/keys_folder.h"
 
 #define SETTINGS            SL_SOURCE_DIR "/board/sim/skylane.ini"
 #define MAX_M               0.25 /* as for the built-in detector, in tests/integration/laps */
@@ -429,18 +430,6 @@ static void raw_close(struct raw *raw)
     zmq_ctx_term(raw->context);
 }
 
-/* With the key that clients on this machine expect; lets everybody in. */
-static void be_the_vehicle(void *socket)
-{
-    struct sl_keys_pair own;
-    struct sl_error err;
-    const int yes = 1;
-    assert_int_equal(sl_keys_own(getenv("SKYLANE_KEYS"), SL_KEYS_OF_VEHICLE, &own, &err), 0);
-    assert_int_equal(zmq_setsockopt(socket, ZMQ_CURVE_SERVER, &yes, sizeof yes), 0);
-    assert_int_equal(
-        zmq_setsockopt(socket, ZMQ_CURVE_SECRETKEY, own.secret_key, sizeof own.secret_key), 0);
-}
-
 /* What the simulator asks, seen by a server that this test is. `host` and the
  * option, which may be NULL, say how frames go. */
 static void must_send(const char *host, const char *option, uint32_t fourcc)
@@ -456,7 +445,7 @@ static void must_send(const char *host, const char *option, uint32_t fourcc)
     asked.socket = zmq_socket(asked.context, ZMQ_ROUTER);
     zmq_setsockopt(asked.socket, ZMQ_LINGER, &linger, sizeof linger);
     zmq_setsockopt(asked.socket, ZMQ_RCVTIMEO, &patience_ms, sizeof patience_ms);
-    be_the_vehicle(asked.socket);
+    keys_be_vehicle(asked.socket, getenv("SKYLANE_KEYS"));
     assert_int_equal(zmq_bind(asked.socket, "tcp://127.0.0.1:*"), 0);
     assert_int_equal(zmq_getsockopt(asked.socket, ZMQ_LAST_ENDPOINT, endpoint, &size), 0);
     snprintf(at, sizeof at, "--detector-url=tcp://%s%s", host, strrchr(endpoint, ':'));

@@ -57,6 +57,20 @@ static inline void keys_allow(const char *folder, const char *key, enum sl_role 
         fail_msg("%s", err.text);
 }
 
+/* A server with the key that clients of the folder's user expect on this machine;
+ * lets everybody in. */
+static inline void keys_be_vehicle(void *socket, const char *folder)
+{
+    struct sl_keys_pair own;
+    struct sl_error err = {0};
+    const int yes = 1;
+    if (sl_keys_own(folder, SL_KEYS_OF_VEHICLE, &own, &err) != 0)
+        fail_msg("%s", err.text);
+    assert_int_equal(zmq_setsockopt(socket, ZMQ_CURVE_SERVER, &yes, sizeof yes), 0);
+    assert_int_equal(
+        zmq_setsockopt(socket, ZMQ_CURVE_SECRETKEY, own.secret_key, sizeof own.secret_key), 0);
+}
+
 static inline unsigned keys_rights(const char *folder, const char *name)
 {
     char path[512];

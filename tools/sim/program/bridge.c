@@ -9,7 +9,6 @@
 
 #include "app/config/convert.h"
 #include "net/detect_client.h"
-#include "net/jpeg.h"
 #include "rt/bus.h"
 #include "rt/clock.h"
 #include "rt/records.h"
@@ -21,7 +20,6 @@
 struct sl_bridge {
     struct sl_bridge_config config;
     struct sl_detect_client *client;
-    struct sl_jpeg_encoder *encoder; /* NULL: frames go as they are */
     struct sl_bus_reader *frames, *actions;
     struct sl_bus_writer *lanes;
     struct sl_thread thread;
@@ -29,7 +27,6 @@ struct sl_bridge {
     struct sl_bridge_times times;
 
     /* the thread's own */
-    uint64_t encoded_ns;     /* what it took to make a JPEG of the last question's frame */
     bool reset;              /* the server shall forget the frames before */
     bool answered;           /* once at least */
     uint64_t quiet_since_ns; /* of the oldest frame without an answer; 0: none */
@@ -150,11 +147,11 @@ static void note_times(struct sl_bridge *bridge, const struct sl_detect_answer *
     const uint64_t detected_ns = reply->detected_ns < total_ns ? reply->detected_ns : total_ns;
     const uint64_t until_asked_ns = answer->asked_ns - published_ns;
     if (!bridge->config.lockstep)
-        sl_histogram_add(&bridge->times.until_asked, until_asked_ns > bridge->encoded_ns
-                                                         ? until_asked_ns - bridge->encoded_ns
+        sl_histogram_add(&bridge->times.until_asked, until_asked_ns > answer->encoded_ns
+                                                         ? until_asked_ns - answer->encoded_ns
                                                          : 0);
-    if (bridge->encoder != NULL)
-        sl_histogram_add(&bridge->times.encoding, bridge->encoded_ns);
+    if (bridge->config.jpeg_quality > 0)
+        sl_histogram_add(&bridge->times.encoding, answer->encoded_ns);
     sl_histogram_add(&bridge->times.wire, round_trip_ns - total_ns);
     sl_histogram_add(&bridge->times.server, total_ns - detected_ns);
     sl_histogram_add(&bridge->times.detection, detected_ns);
@@ -165,51 +162,23 @@ static bool stopping(const struct sl_bridge *bridge)
     return atomic_load_explicit(&bridge->stop, memory_order_relaxed);
 }
 
-/* Makes a JPEG of the frame; `info` and `pixels` become its, until the next. */
-static int encode(struct sl_bridge *bridge, struct sl_frame_info *info, const void **pixels,
-                  struct sl_error *err)
-{
-    const uint64_t begin = sl_clock_now_ns();
-    const uint8_t *jpeg;
-    size_t size;
-    const int rc = sl_jpeg_encode(bridge->encoder, info, *pixels, bridge->config.jpeg_quality,
-                                  &jpeg, &size, err);
-    bridge->encoded_ns = sl_clock_now_ns() - begin;
-    if (rc != 0)
-        return rc;
-    info->fourcc = SL_FORMAT_MJPEG;
-    info->size_bytes = (uint32_t)size;
-    *pixels = jpeg;
-    return 0;
-}
-
 /* Sends the frame. Without lockstep there will be a newer one soon, so that
  * nobody waits for a server to take this one. */
 static int ask(struct sl_bridge *bridge, const struct sl_frame_info *frame, const void *pixels,
                struct sl_error *err)
 {
     const uint64_t give_up = sl_clock_now_ns() + bridge->config.timeout_ns;
-    struct sl_frame_info info = *frame;
-    int rc = 0;
-    if (bridge->encoder != NULL && !bridge->config.lockstep &&
-        !sl_detect_client_ready(bridge->client))
-        rc = -EAGAIN; /* no JPEG for nobody */
-    else if (bridge->encoder != NULL)
-        rc = encode(bridge, &info, &pixels, err);
-    if (rc != 0) {
-        count(bridge, &bridge->status.unasked);
-        return rc;
-    }
+    int rc;
     do {
         const uint64_t until = bridge->config.lockstep ? sl_clock_now_ns() + WAIT_NS : 0;
-        rc = sl_detect_client_ask(bridge->client, &info, pixels, bridge->reset, until, err);
+        rc = sl_detect_client_ask(bridge->client, frame, pixels, bridge->reset, until, err);
     } while ((rc == -EAGAIN || rc == -EINTR) && bridge->config.lockstep && !stopping(bridge) &&
              sl_clock_now_ns() < give_up);
     if (rc == 0) {
         bridge->reset = false;
         count(bridge, &bridge->status.asked);
         pthread_mutex_lock(&bridge->lock);
-        bridge->status.bytes += info.size_bytes;
+        bridge->status.bytes = sl_detect_client_sent_bytes(bridge->client);
         pthread_mutex_unlock(&bridge->lock);
     } else {
         count(bridge, &bridge->status.unasked);
@@ -381,11 +350,8 @@ int sl_bridge_open(struct sl_bridge **out, const struct sl_bridge_config *config
     bridge->reset = true;
     pthread_mutex_init(&bridge->lock, NULL);
     int rc = sl_detect_client_open(&bridge->client, config->url, config->insecure, err);
-    if (rc == 0 && config->jpeg_quality > 0) {
-        bridge->encoder = sl_jpeg_encoder_create();
-        if (bridge->encoder == NULL)
-            rc = sl_error_set(err, -ENOMEM, "no memory for JPEG");
-    }
+    if (rc == 0)
+        rc = sl_detect_client_use_jpeg(bridge->client, config->jpeg_quality, err);
     if (rc == 0)
         rc = open_buses(bridge, err);
     if (rc != 0) {
@@ -412,7 +378,6 @@ void sl_bridge_close(struct sl_bridge *bridge)
     sl_bus_reader_close(bridge->actions);
     sl_bus_writer_close(bridge->lanes);
     sl_detect_client_close(bridge->client);
-    sl_jpeg_encoder_destroy(bridge->encoder);
     pthread_mutex_destroy(&bridge->lock);
     free(bridge);
 }

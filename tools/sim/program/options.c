@@ -11,9 +11,8 @@
 #include "rt/records.h"
 #include "tools/sim/program/setup.h"
 
-#define DETECTOR_TIMEOUT_MS   200
-#define DETECTOR_JPEG_QUALITY 80 /* where frames leave the machine */
-#define WEB_PORT              8080
+#define DETECTOR_TIMEOUT_MS 200
+#define WEB_PORT            8080
 
 static const char HELP[] =
     "skylane sim - road, vehicle and camera, closed loop\n"
@@ -148,7 +147,7 @@ static int check(struct sim_options *o)
     if (o->detector_jpeg >= 0 && o->detector_url == NULL)
         return sl_cli_misuse(SIM_VERB, "--detector-jpeg is for --detector-url, which is missing");
     if (o->detector_jpeg < 0 && o->detector_url != NULL)
-        o->detector_jpeg = sl_detect_client_is_local(o->detector_url) ? 0 : DETECTOR_JPEG_QUALITY;
+        o->detector_jpeg = sl_detect_client_usual_jpeg(o->detector_url);
     if (o->detector_timeout_ms == 0)
         o->detector_timeout_ms = DETECTOR_TIMEOUT_MS;
     return check_watching(o);
