@@ -23,7 +23,7 @@
 #include "net/link.h"
 #include "rt/clock.h"
 #include "tests/integration/programs.h"
-#include "tests/unit/keys_folder.h"
+#include "../unit/keys_folder.h"
 
 #define SECONDS    (20 * SL_NS_PER_S)
 #define OFFSET_M   0.123f /* what this server answers; the built-in detector finds no lane */

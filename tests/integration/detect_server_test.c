@@ -31,7 +31,7 @@
 #include "net/jpeg.h"
 #include "rt/clock.h"
 #include "tests/integration/programs.h"
-#include "tests/unit/keys_folder.h"
+#include "../unit/keys_folder.h"
 
 #define SETTINGS            SL_SOURCE_DIR "/board/sim/skylane.ini"
 #define MAX_M               0.25 /* as for the built-in detector, in tests/integration/laps */
