@@ -28,6 +28,7 @@ static const struct {
     [SL_ASK_RESUME] = {"resume", SL_ROLE_DRIVER, true},
     [SL_ASK_RESPAWN] = {"respawn", SL_ROLE_DRIVER, true},
     [SL_ASK_SET] = {"set", SL_ROLE_DRIVER, true},
+    [SL_ASK_PERMIT] = {"permit", SL_ROLE_DRIVER, true},
     [SL_ASK_MARK] = {"mark", SL_ROLE_DRIVER, false},
 };
 

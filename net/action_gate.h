@@ -38,6 +38,7 @@ enum sl_ask_name {
     SL_ASK_RESUME,
     SL_ASK_RESPAWN,
     SL_ASK_SET,
+    SL_ASK_PERMIT,
     SL_ASK_MARK,
     SL_ASK_COUNT
 };

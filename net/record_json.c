@@ -225,6 +225,13 @@ static void add_action(cJSON *to, const void *data)
     cJSON_AddStringToObject(to, "setting", setting);
 }
 
+static void add_permit(cJSON *to, const void *data)
+{
+    const struct sl_permit *p = data;
+    sl_json_add_u64(to, "issued_ns", p->issued_ns);
+    sl_json_add_u64(to, "expires_ns", p->expires_ns);
+}
+
 static const struct {
     uint32_t type;
     size_t size;
@@ -237,6 +244,7 @@ static const struct {
     {SL_RECORD_ODOMETRY, sizeof(struct sl_odometry), add_odometry},
     {SL_RECORD_TRUTH, sizeof(struct sl_truth), add_truth},
     {SL_RECORD_ACTION, sizeof(struct sl_action), add_action},
+    {SL_RECORD_PERMIT, sizeof(struct sl_permit), add_permit},
 };
 
 cJSON *sl_record_json(uint32_t type, const void *data, size_t size, struct sl_error *err)

@@ -40,6 +40,9 @@ static const struct {
     [SL_REASON_SETTING] = {"setting",
                            "there is no such setting, it cannot be changed while running, or it "
                            "does not take this value; \"skylane config --reference\" tells"},
+    [SL_REASON_LINK_LOST] = {"link_lost",
+                             "nobody has permitted driving for safety.lease_ms: the link is lost, "
+                             "or no viewer's page that drives is open; open it and arm again"},
 };
 
 const char *sl_reason_text(uint32_t reason)

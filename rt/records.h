@@ -20,6 +20,7 @@ enum sl_record_type {
     SL_RECORD_ODOMETRY = SL_FOURCC('O', 'D', 'O', '1'),
     SL_RECORD_TRUTH = SL_FOURCC('T', 'R', 'U', '1'),
     SL_RECORD_ACTION = SL_FOURCC('A', 'C', 'T', '2'),
+    SL_RECORD_PERMIT = SL_FOURCC('P', 'E', 'R', '1'),
 };
 
 #define SL_BUS_CAMERA    "camera_feed"
@@ -29,6 +30,7 @@ enum sl_record_type {
 #define SL_BUS_ODOMETRY  "vehicle_odometry"
 #define SL_BUS_TRUTH     "ground_truth"
 #define SL_BUS_ACTION    "vehicle_action"
+#define SL_BUS_PERMIT    "driving_permit"
 
 /* ---- detection_results ---- */
 
@@ -117,6 +119,7 @@ enum sl_reason {
     SL_REASON_SHUTDOWN,         /* the program is ending */
     SL_REASON_STALE_REQUEST,    /* a request that came too late */
     SL_REASON_SETTING,          /* no such live setting, or not this value */
+    SL_REASON_LINK_LOST,        /* nobody permits driving, and safety.lease_ms demands it */
     SL_REASON_COUNT
 };
 
@@ -189,6 +192,13 @@ enum {
     SL_ODOMETRY_SPEED = 1u << 0,
     SL_ODOMETRY_STEERING = 1u << 1,
     SL_ODOMETRY_YAW_RATE = 1u << 2,
+};
+
+/* ---- driving_permit: somebody who watches lets the vehicle drive, for a while ---- */
+
+struct sl_permit {
+    uint64_t issued_ns;  /* by whom permits, in the vehicle's clock */
+    uint64_t expires_ns; /* no permission from here on, unless it is renewed */
 };
 
 /* ---- ground_truth: what only a simulator knows, at the frame's exposure ---- */

@@ -118,6 +118,7 @@ void sl_settings_safety(const struct sl_settings *settings, struct sl_safety_con
         .miss_limit = (uint32_t)settings->safety.miss_limit,
         .miss_window_ms = settings->safety.miss_window_ms,
         .standing_mps = settings->safety.standing_mps,
+        .lease_ms = settings->safety.lease_ms,
     };
 }
 

@@ -8,6 +8,8 @@
 #include "app/config/convert.h"
 #include "app/config/table.h"
 
+#define LEASE_MIN_MS 100 /* what a viewer can keep renewing over a radio link */
+
 void sl_settings_defaults(struct sl_settings *settings)
 {
     memset(settings, 0, sizeof *settings);
@@ -116,7 +118,7 @@ static int check_buses(const struct sl_settings *s, struct sl_error *err)
         {"bus.camera", s->bus.camera},     {"bus.detection", s->bus.detection},
         {"bus.command", s->bus.command},   {"bus.state", s->bus.state},
         {"bus.odometry", s->bus.odometry}, {"bus.action", s->bus.action},
-        {"bus.remote", s->bus.remote},
+        {"bus.remote", s->bus.remote},     {"bus.permit", s->bus.permit},
     };
     const size_t count = sizeof buses / sizeof buses[0];
     for (size_t i = 0; i < count; i++) {
@@ -174,6 +176,11 @@ int sl_settings_check(const struct sl_settings *s, struct sl_error *err)
     if (rc == 0)
         rc = check_less(s->safety.standing_mps, "safety.standing_mps", s->vehicle.speed_max_mps,
                         "vehicle.speed_max_mps", "m/s", false, err);
+    if (rc == 0 && s->safety.lease_ms > 0 && s->safety.lease_ms < LEASE_MIN_MS)
+        rc = sl_error_set(err, -EINVAL,
+                          "safety.lease_ms (%g ms) must be 0 or at least %d ms: a viewer renews it "
+                          "three times in that time",
+                          s->safety.lease_ms, LEASE_MIN_MS);
     if (rc == 0) /* else the outputs would go neutral between two ticks */
         rc = check_less(1000 / s->control.rate_hz, "the period of control.rate_hz",
                         s->safety.command_lease_ms, "safety.command_lease_ms", "ms", false, err);

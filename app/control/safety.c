@@ -36,6 +36,7 @@ int sl_safety_init(struct sl_safety *safety, const struct sl_safety_config *conf
         {config->miss_limit, 1, UINT32_MAX, "miss_limit"},
         {config->miss_window_ms, 0.001, longest_ms, "miss_window_ms"},
         {config->standing_mps, 0, 1e3, "standing_mps"},
+        {config->lease_ms, 0, longest_ms, "lease_ms"},
     };
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
         int rc = check(numbers[i].value, numbers[i].low, numbers[i].high, numbers[i].name, err);
@@ -168,6 +169,16 @@ static enum sl_reason own_fault(const struct sl_safety_input *in)
     return in->not_finite ? SL_REASON_NOT_FINITE : SL_REASON_NONE;
 }
 
+/* A permission from another clock is none, and none outlives the lease. */
+static bool permitted(const struct sl_safety *s, const struct sl_safety_input *in)
+{
+    if (s->config.lease_ms == 0)
+        return true;
+    return in->permitted_ns != 0 && in->permitted_ns <= in->now_ns + FUTURE_SLACK_NS &&
+           in->now_ns < in->permitted_until_ns &&
+           elapsed_ms(in->now_ns, in->permitted_ns) < s->config.lease_ms;
+}
+
 /* Everything that stops at once while driving. */
 static enum sl_reason sudden_fault(const struct sl_safety *s, const struct sl_safety_input *in)
 {
@@ -176,6 +187,8 @@ static enum sl_reason sudden_fault(const struct sl_safety *s, const struct sl_sa
         fault = source_fault(s, in);
     if (fault == SL_REASON_NONE && too_many_misses(s))
         fault = SL_REASON_DEADLINE;
+    if (fault == SL_REASON_NONE && !permitted(s, in))
+        fault = SL_REASON_LINK_LOST;
     return fault;
 }
 
@@ -297,6 +310,8 @@ static enum sl_reason request_arm(struct sl_safety *s, const struct sl_safety_in
         if (lane_caused(s->stop_reason) && s->good_since_ns == 0)
             return SL_REASON_FAULT_PRESENT;
     }
+    if (!permitted(s, in))
+        return SL_REASON_LINK_LOST;
     if (!fresh(s, in))
         return SL_REASON_NO_DETECTION_YET;
     s->mode = SL_MODE_ARMED;

@@ -18,6 +18,7 @@
  *   actuator, not finite        stops      stops             never
  *   camera or detector stall    stops      waits             with recover_source
  *   missed deadlines            stops      waits             never
+ *   no permission (lease_ms)    stops      waits             never
  *   lane lost, low confidence   in stages  waits             with recover_lane
  *
  * "Waits": the vehicle stands or comes to a stand anyway, and does not begin
@@ -47,6 +48,7 @@ struct sl_safety_config {
     uint32_t miss_limit;      /* missed deadlines within miss_window_ms that stop */
     double miss_window_ms;
     double standing_mps; /* slower than this is standing */
+    double lease_ms; /* a permission to drive is good for this long at most; 0: none is needed */
 };
 
 enum sl_stage_reaction {
@@ -72,6 +74,8 @@ struct sl_safety_input {
     bool not_finite;           /* the control law gave no number */
     bool actuator_failed;
     bool detector_counts_frames; /* false: frame_ns is unknown (detector elsewhere) */
+    uint64_t permitted_ns;       /* when driving was last permitted; 0: never */
+    uint64_t permitted_until_ns; /* and until when */
 };
 
 struct sl_safety_output {
@@ -118,8 +122,9 @@ void sl_safety_step(struct sl_safety *safety, const struct sl_safety_input *in,
  * accepted, else why not; stop and disarm are always accepted.
  *
  * Arm is refused while anything moves (NOT_STANDING), while a fault is there
- * or the cause of the last stop remains (FAULT_PRESENT), and without a fresh
- * detection (NO_DETECTION_YET). A stop while disarmed changes nothing but that
+ * or the cause of the last stop remains (FAULT_PRESENT), without permission
+ * where one is needed (LINK_LOST), and without a fresh detection
+ * (NO_DETECTION_YET). A stop while disarmed changes nothing but that
  * a pending arm_at_start is dropped. */
 enum sl_reason sl_safety_request(struct sl_safety *safety, enum sl_action_kind kind,
                                  const struct sl_safety_input *in);

@@ -29,6 +29,13 @@ static void take_odometry(struct sl_control_node *node, uint64_t now_ns)
     node->motion_seen_ns = motion.measured_ns < now_ns ? motion.measured_ns : now_ns;
 }
 
+/* Nothing is read where no permission is needed. */
+static void take_permit(struct sl_control_node *node)
+{
+    if (node->permits != NULL)
+        (void)sl_bus_read_newest(node->permits, &node->permit, sizeof node->permit, NULL);
+}
+
 /* Measured where something measures, else what was last asked for. */
 static double speed_now(const struct sl_control_node *node, uint64_t now_ns)
 {
@@ -190,6 +197,7 @@ static void step(struct sl_drive *drive, uint64_t now_ns, bool fresh, uint64_t w
 {
     struct sl_control_node *node = &drive->control;
     take_odometry(node, now_ns);
+    take_permit(node);
     take_tuning(node);
     const struct sl_safety_input in = {
         .now_ns = now_ns,
@@ -205,6 +213,8 @@ static void step(struct sl_drive *drive, uint64_t now_ns, bool fresh, uint64_t w
         .not_finite = node->not_finite,
         .actuator_failed = node->actuator_failed,
         .detector_counts_frames = drive->detect.reader != NULL,
+        .permitted_ns = node->permit.issued_ns,
+        .permitted_until_ns = node->permit.expires_ns,
     };
     answer_request(drive, &in);
     /* The last command's lease ran out before this one: the thread was held

@@ -140,6 +140,9 @@ static int open_control(struct sl_drive *d, struct sl_error *err)
     if (rc == 0)
         rc = open_reader(&node->odometry, s, s->bus.odometry, SL_RECORD_ODOMETRY,
                          sizeof(struct sl_odometry), err);
+    if (rc == 0 && s->safety.lease_ms > 0)
+        rc = open_reader(&node->permits, s, s->bus.permit, SL_RECORD_PERMIT,
+                         sizeof(struct sl_permit), err);
     struct sl_bus_writer_config rights = {0};
     sl_settings_bus_rights(s, &rights);
     const struct sl_actuator_config actuator = {.driver = s->actuator.driver,
@@ -196,6 +199,10 @@ int sl_drive_open(struct sl_drive **drive, const struct sl_settings *settings,
         strcmp(settings->actuator.driver, "null") != 0)
         return sl_error_set(err, -EINVAL,
                             "lockstep is for simulators: actuator.driver must be bus or null");
+    if (options->lockstep && settings->safety.lease_ms > 0)
+        return sl_error_set(err, -EINVAL,
+                            "in lockstep time is virtual, and a permission to drive is not: leave "
+                            "out safety.lease_ms");
     struct sl_drive *d = calloc(1, sizeof *d);
     if (d == NULL)
         return sl_error_set(err, -ENOMEM, "no memory for the control path");
@@ -392,6 +399,7 @@ void sl_drive_close(struct sl_drive *d)
     }
     sl_bus_reader_close(d->control.detections);
     sl_bus_reader_close(d->control.odometry);
+    sl_bus_reader_close(d->control.permits);
     sl_bus_reader_close(d->detect.reader);
     sl_bus_reader_close(d->detect.answers);
     sl_remote_close(d->detect.remote);

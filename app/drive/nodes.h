@@ -71,6 +71,7 @@ struct sl_control_node {
     struct sl_node_thread thread;
     struct sl_bus_reader *detections;
     struct sl_bus_reader *odometry;
+    struct sl_bus_reader *permits; /* NULL: no permission is needed */
     struct sl_actuator *actuator;
     struct sl_control control;
     struct sl_safety safety;
@@ -84,6 +85,7 @@ struct sl_control_node {
     uint64_t last_frame_id;
     struct sl_odometry motion; /* newest odometry */
     uint64_t motion_seen_ns;
+    struct sl_permit permit;   /* newest one */
     struct sl_limited applied; /* what the actuator was told last */
     bool not_finite, actuator_failed;
     uint32_t missed;       /* deadlines, since the last step */

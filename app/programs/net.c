@@ -182,6 +182,10 @@ static void take(struct net *net, const void *metadata, size_t size,
     case SL_GATE_PASSED:
         if (ask.name == SL_ASK_MARK) {
             mark(net, &ask, now_ns);
+        } else if (ask.name == SL_ASK_PERMIT) {
+            net_send_lease(net->send, net_vehicle_permit(net->vehicle, &ask, now_ns));
+            sl_gate_settle(net->gate, ask.id, true, "none", "done");
+            net->answered = true;
         } else if (!net_vehicle_ask(net->vehicle, &ask)) {
             sl_gate_settle(net->gate, ask.id, false, "busy",
                            "too much was asked for at once; ask again");

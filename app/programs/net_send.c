@@ -39,7 +39,8 @@ struct net_send {
     struct sl_odometry motion;
     struct sl_state state;
     uint64_t state_seen_ns; /* 0: never */
-    bool state_gone;        /* its writer */
+    uint64_t permitted_until_ns;
+    bool state_gone; /* its writer */
     uint64_t state_due_ns, trace_due_ns, settings_due_ns;
 
     uint64_t frames_sensed, frames_sent, dropped_rate, dropped_overrun, failed;
@@ -285,6 +286,16 @@ static void add_sends(const struct net_send *s, cJSON *to)
     sl_json_add_u64(refused, "revoked", door.revoked);
 }
 
+static void add_lease(const struct net_send *s, cJSON *to, uint64_t now_ns)
+{
+    cJSON *o = cJSON_AddObjectToObject(to, "lease");
+    const double left_ms = s->permitted_until_ns > now_ns
+                               ? (double)(s->permitted_until_ns - now_ns) / (double)SL_NS_PER_MS
+                               : 0;
+    sl_json_add_figure(o, "demanded_ms", s->settings.safety.lease_ms);
+    sl_json_add_figure(o, "left_ms", left_ms);
+}
+
 static bool is_connected(const struct net_send *s, uint64_t now_ns)
 {
     return s->state_seen_ns != 0 && now_ns - s->state_seen_ns < SILENT_NS;
@@ -308,6 +319,7 @@ static cJSON *describe_state(struct net_send *s, uint64_t now_ns)
     const char *driver = sl_gate_driver(s->gate, now_ns);
     cJSON_AddItemToObject(o, "driver",
                           driver != NULL ? cJSON_CreateString(driver) : cJSON_CreateNull());
+    add_lease(s, o, now_ns);
     add_answers(s, o);
     add_sends(s, o);
     net_figures_add(s->figures, o);
@@ -403,6 +415,11 @@ void net_send_log(struct net_send *send, const char *level, const char *text, ui
     cJSON_AddStringToObject(o, "level", level);
     cJSON_AddStringToObject(o, "text", text);
     sl_broadcast_send(send->broadcast, SL_TOPIC_LOG, o, NULL, 0);
+}
+
+void net_send_lease(struct net_send *send, uint64_t until_ns)
+{
+    send->permitted_until_ns = until_ns;
 }
 
 void net_send_setting(struct net_send *send, const char *setting)

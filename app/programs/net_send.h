@@ -45,6 +45,9 @@ void net_send_report(struct net_send *send, const struct sl_ask *ask);
 /* A line for everybody who reads the log. `level`: info, warning, error. */
 void net_send_log(struct net_send *send, const char *level, const char *text, uint64_t now_ns);
 
+/* Driving is permitted until then. */
+void net_send_lease(struct net_send *send, uint64_t until_ns);
+
 /* A setting was changed ("section.key=value"). */
 void net_send_setting(struct net_send *send, const char *setting);
 

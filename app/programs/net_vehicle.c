@@ -9,7 +9,10 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "app/config/convert.h"
 #include "rt/action.h"
+#include "rt/bus.h"
+#include "rt/clock.h"
 
 #define WAITING_MAX 8
 #define TIMEOUT_MS  800
@@ -26,7 +29,8 @@ enum { STOPPING, OTHERS, WORKERS };
 
 struct net_vehicle {
     const struct sl_settings *settings;
-    pthread_mutex_t lock; /* of all below */
+    struct sl_bus_writer *permits; /* NULL: none are needed */
+    pthread_mutex_t lock;          /* of all below */
     pthread_cond_t asked;
     bool ending;
     struct worker workers[WORKERS];
@@ -97,6 +101,19 @@ int net_vehicle_open(struct net_vehicle **vehicle, const struct sl_settings *set
     v->settings = settings;
     pthread_mutex_init(&v->lock, NULL);
     pthread_cond_init(&v->asked, NULL);
+    if (settings->safety.lease_ms > 0) {
+        struct sl_bus_writer_config permits = {.name = settings->bus.permit,
+                                               .type = SL_RECORD_PERMIT,
+                                               .slot_count = SL_BUS_RECORD_SLOTS,
+                                               .slot_bytes = sizeof(struct sl_permit)};
+        sl_settings_bus_rights(settings, &permits);
+        const int rc = sl_bus_writer_open(&v->permits, &permits, err);
+        if (rc != 0) {
+            v->fd = -1;
+            net_vehicle_close(v);
+            return rc;
+        }
+    }
     v->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     int code = v->fd < 0 ? errno : 0;
     for (int i = 0; i < WORKERS && code == 0; i++) {
@@ -125,6 +142,7 @@ void net_vehicle_close(struct net_vehicle *vehicle)
             pthread_join(vehicle->workers[i].thread, NULL);
     if (vehicle->fd >= 0)
         close(vehicle->fd);
+    sl_bus_writer_close(vehicle->permits);
     pthread_cond_destroy(&vehicle->asked);
     pthread_mutex_destroy(&vehicle->lock);
     free(vehicle);
@@ -142,6 +160,20 @@ bool net_vehicle_ask(struct net_vehicle *vehicle, const struct sl_ask *ask)
     }
     pthread_mutex_unlock(&vehicle->lock);
     return room;
+}
+
+uint64_t net_vehicle_permit(struct net_vehicle *vehicle, const struct sl_ask *ask, uint64_t now_ns)
+{
+    const uint64_t lease_ns = (uint64_t)(vehicle->settings->safety.lease_ms * (double)SL_NS_PER_MS);
+    if (vehicle->permits == NULL)
+        return 0;
+    /* A client's clock may go ahead of this one, by its error. */
+    struct sl_permit permit = {.issued_ns = ask->issued_ns < now_ns ? ask->issued_ns : now_ns,
+                               .expires_ns = ask->expires_ns};
+    if (permit.expires_ns > permit.issued_ns + lease_ns)
+        permit.expires_ns = permit.issued_ns + lease_ns;
+    sl_bus_write(vehicle->permits, &permit, sizeof permit, now_ns);
+    return permit.expires_ns;
 }
 
 int net_vehicle_fd(const struct net_vehicle *vehicle)

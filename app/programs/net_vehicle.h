@@ -19,7 +19,8 @@ struct net_done {
     char text[192];
 };
 
-/* The settings (bus names) outlive it. 0; -ENOMEM, -EAGAIN with a sentence. */
+/* The settings outlive it. 0; -ENOMEM, -EAGAIN, -EBUSY (another process permits
+ * driving) with a sentence. */
 int net_vehicle_open(struct net_vehicle **vehicle, const struct sl_settings *settings,
                      struct sl_error *err);
 void net_vehicle_close(struct net_vehicle *vehicle); /* NULL is allowed */
@@ -27,6 +28,10 @@ void net_vehicle_close(struct net_vehicle *vehicle); /* NULL is allowed */
 /* Has one of arm, disarm, pause, resume, stop, respawn, set done. False if too
  * much is waiting already. */
 bool net_vehicle_ask(struct net_vehicle *vehicle, const struct sl_ask *ask);
+
+/* Lets the vehicle drive, as the driver asked, for no longer than safety.lease_ms.
+ * Until when, or 0 where no permission is needed. */
+uint64_t net_vehicle_permit(struct net_vehicle *vehicle, const struct sl_ask *ask, uint64_t now_ns);
 
 /* Readable when something is done. */
 int net_vehicle_fd(const struct net_vehicle *vehicle);

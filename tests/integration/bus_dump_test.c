@@ -509,6 +509,12 @@ static void smaller_records_have_every_field(void **unused)
     assert_true(cJSON_IsTrue(item(json, "record.markings")));
     cJSON_Delete(json);
 
+    const struct sl_permit permit = {.issued_ns = 4, .expires_ns = 5};
+    json = dumped(SL_BUS_PERMIT, SL_RECORD_PERMIT, &permit, sizeof permit);
+    assert_int_equal(cJSON_GetArraySize(item(json, "record")), 2);
+    assert_number(json, "record.expires_ns", 5);
+    cJSON_Delete(json);
+
     const struct sl_action action = {
         .id = 1, .issued_ns = 2, .expires_ns = 3, .kind = SL_ACTION_SET, .setting = "a.b=1"};
     json = dumped(SL_BUS_ACTION, SL_RECORD_ACTION, &action, sizeof action);

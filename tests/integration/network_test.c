@@ -20,6 +20,7 @@
 
 #define SETTINGS SL_SOURCE_DIR "/board/sim/skylane.ini"
 #define PATIENT  "safety.miss_limit=1000000"
+#define LEASE    "safety.lease_ms=500"
 
 static struct program sim, run, net;
 static void *context, *watch, *actions;
@@ -344,6 +345,46 @@ static void garbage_changes_nothing(void **unused)
     await_mode("paused");
 }
 
+/* With a lease the vehicle drives only while somebody permits it, and stops when that
+ * somebody is gone, or the network process is. */
+static void drives_only_while_permitted(void **unused)
+{
+    (void)unused;
+    char said[256], sent[1024];
+    program_stop(&net);
+    program_start(&net, NULL, "net", "--config", SETTINGS, "--broadcast", broadcast_at, "--actions",
+                  actions_at, "-o", LEASE, NULL);
+    connect_all("state");
+    program_start(&sim, NULL, "sim", "--headless", "--track", "oval", "--rate", "30", NULL);
+    program_start(&run, NULL, "run", "--quiet", "--config", SETTINGS, "-o", PATIENT, "-o", LEASE,
+                  NULL);
+    await_mode("armed"); /* at the start, as the simulator's settings want; and so it stays */
+    struct message m = next_of("state");
+    assert_true(number(item(m.metadata, "lease"), "demanded_ms") == 500);
+    assert_true(number(item(m.metadata, "lease"), "left_ms") == 0);
+    drop(&m);
+    const uint64_t began = sl_clock_now_ns();
+    bool drove = false;
+    while (sl_clock_now_ns() < began + 3 * SL_NS_PER_S) {
+        assert_true(ask("ann", "permit", "", said, sent));
+        m = next_of("state");
+        drove = drove || strcmp(text(m.metadata, "mode"), "driving") == 0;
+        assert_true(number(item(m.metadata, "lease"), "left_ms") > 0);
+        drop(&m);
+    }
+    assert_true(drove);
+    assert_false(ask("bob", "permit", "", said, sent)); /* only who drives can */
+    await_mode("safe_stop");
+    m = next_of("state");
+    assert_string_equal(text(m.metadata, "stop_reason"), "link_lost");
+    drop(&m);
+    const uint64_t give_up = sl_clock_now_ns() + 5 * SL_NS_PER_S;
+    do { /* it may still roll */
+        assert_true(sl_clock_now_ns() < give_up);
+        assert_false(ask("ann", "arm", "", said, sent));
+    } while (strstr(said, "permitted driving") == NULL);
+}
+
 /* Nobody watches: nothing is encoded. Killed and started again: watchers go on. */
 static void sends_only_to_those_who_watch(void **unused)
 {
@@ -409,6 +450,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(sends_what_the_vehicle_sees, begin, end),
         cmocka_unit_test_setup_teardown(does_what_it_is_asked, begin, end),
+        cmocka_unit_test_setup_teardown(drives_only_while_permitted, begin, end),
         cmocka_unit_test_setup_teardown(garbage_changes_nothing, begin, end),
         cmocka_unit_test_setup_teardown(sends_only_to_those_who_watch, begin, end),
         cmocka_unit_test_setup_teardown(refuses_in_words, begin, end),

@@ -656,6 +656,76 @@ static void no_frames_no_drive(void **state)
     assert_int_equal(r.out.mode, SL_MODE_ARMED);
 }
 
+/* Somebody permits driving at this moment, for so long. */
+static void permit(struct rig *r, uint64_t ms)
+{
+    r->in.permitted_ns = r->in.now_ns;
+    r->in.permitted_until_ns = r->in.now_ns + ms * MS;
+}
+
+static void permission_to_drive(void **state)
+{
+    (void)state;
+    struct sl_safety_config config = CONFIG;
+    struct rig r;
+    config.lease_ms = 500;
+    /* Without it nothing is armed, and with it all goes on for as long as it is renewed. */
+    rig_init(&r, &config);
+    ticks(&r, 400);
+    assert_int_equal(ask(&r, SL_ACTION_ARM), SL_REASON_LINK_LOST);
+    permit(&r, 1000);
+    assert_int_equal(ask(&r, SL_ACTION_ARM), SL_REASON_NONE);
+    for (int i = 0; i < 20; i++) {
+        ticks(&r, 400);
+        permit(&r, 1000);
+    }
+    assert_int_equal(r.out.mode, SL_MODE_DRIVING);
+    /* Never for longer than the lease, whatever it says. */
+    ticks(&r, 490);
+    assert_int_equal(r.out.mode, SL_MODE_DRIVING);
+    tick(&r);
+    assert_int_equal(r.out.mode, SL_MODE_SAFE_STOP);
+    assert_int_equal(r.out.stop_reason, SL_REASON_LINK_LOST);
+    assert_true(r.out.neutral);
+    /* Back again, it does not drive on by itself: somebody has to arm. */
+    permit(&r, 1000);
+    ticks(&r, 450);
+    assert_int_equal(r.out.mode, SL_MODE_SAFE_STOP);
+    permit(&r, 1000);
+    assert_int_equal(ask(&r, SL_ACTION_ARM), SL_REASON_NONE);
+    ticks(&r, 400);
+    assert_int_equal(r.out.mode, SL_MODE_DRIVING);
+    /* For as long as it says, where that is shorter. */
+    permit(&r, 50);
+    ticks(&r, 40);
+    assert_int_equal(r.out.mode, SL_MODE_DRIVING);
+    tick(&r);
+    assert_int_equal(r.out.mode, SL_MODE_SAFE_STOP);
+    /* Armed without it: waits. */
+    rig_init(&r, &config);
+    permit(&r, 1000);
+    r.in.lane_state = SL_LANE_LOST;
+    ticks(&r, 50);
+    assert_int_equal(ask(&r, SL_ACTION_ARM), SL_REASON_NONE);
+    r.in.lane_state = SL_LANE_TWO_LINES;
+    r.in.permitted_ns = r.in.permitted_until_ns = 0;
+    ticks(&r, 1000);
+    assert_int_equal(r.out.mode, SL_MODE_ARMED);
+    assert_true(r.out.neutral);
+    permit(&r, 1000);
+    ticks(&r, 20);
+    assert_int_equal(r.out.mode, SL_MODE_DRIVING);
+    /* One from another clock is none. */
+    r.in.permitted_ns = r.in.now_ns + 100 * MS;
+    r.in.permitted_until_ns = r.in.now_ns + 200 * MS;
+    tick(&r);
+    assert_int_equal(r.out.stop_reason, SL_REASON_LINK_LOST);
+    /* A lease of 0 asks nobody. */
+    rig_in_mode(&r, &CONFIG, SL_MODE_DRIVING);
+    ticks(&r, 1000);
+    assert_int_equal(r.out.mode, SL_MODE_DRIVING);
+}
+
 static void missed_deadlines(void **state)
 {
     (void)state;
@@ -853,6 +923,7 @@ int main(void)
         cmocka_unit_test(stalls_to_the_nanosecond),
         cmocka_unit_test(arming),
         cmocka_unit_test(no_frames_no_drive),
+        cmocka_unit_test(permission_to_drive),
         cmocka_unit_test(missed_deadlines),
         cmocka_unit_test(time_goes_back),
         cmocka_unit_test(random_walk),

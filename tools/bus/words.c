@@ -19,7 +19,7 @@ static const struct {
     {SL_RECORD_FRAME, "frame", "frames"},         {SL_RECORD_DETECTION, "detection", "detections"},
     {SL_RECORD_COMMAND, "command", "commands"},   {SL_RECORD_STATE, "state", "vehicle states"},
     {SL_RECORD_ODOMETRY, "odometry", "odometry"}, {SL_RECORD_TRUTH, "truth", "ground truth"},
-    {SL_RECORD_ACTION, "action", "requests"},
+    {SL_RECORD_ACTION, "action", "requests"},     {SL_RECORD_PERMIT, "permit", "permits"},
 };
 #define TYPE_COUNT (sizeof TYPES / sizeof TYPES[0])
 

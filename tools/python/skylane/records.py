@@ -248,6 +248,13 @@ class Truth(Record):
     ]
 
 
+class Permit(Record):
+    C_NAME = "sl_permit"
+    BUS = "driving_permit"
+    TYPE = _fourcc("PER1")
+    _fields_ = [("issued_ns", _u64), ("expires_ns", _u64)]
+
+
 class ActionRequest(Record):
     C_NAME = "sl_action"
     BUS = "vehicle_action"
