@@ -225,6 +225,18 @@ static void add_action(cJSON *to, const void *data)
     cJSON_AddStringToObject(to, "setting", setting);
 }
 
+static void add_log_line(cJSON *to, const void *data)
+{
+    static const char *const LEVELS[] = {"debug", "info", "warning", "error"};
+    const struct sl_log_line *l = data;
+    char text[sizeof l->text + 1];
+    snprintf(text, sizeof text, "%.*s", (int)sizeof l->text, l->text);
+    sl_json_add_u64(to, "at_ns", l->at_ns);
+    add_word(to, "level", l->level,
+             l->level < sizeof LEVELS / sizeof LEVELS[0] ? LEVELS[l->level] : NULL);
+    cJSON_AddStringToObject(to, "text", text);
+}
+
 static void add_permit(cJSON *to, const void *data)
 {
     const struct sl_permit *p = data;
@@ -244,6 +256,7 @@ static const struct {
     {SL_RECORD_ODOMETRY, sizeof(struct sl_odometry), add_odometry},
     {SL_RECORD_TRUTH, sizeof(struct sl_truth), add_truth},
     {SL_RECORD_ACTION, sizeof(struct sl_action), add_action},
+    {SL_RECORD_LOG, sizeof(struct sl_log_line), add_log_line},
     {SL_RECORD_PERMIT, sizeof(struct sl_permit), add_permit},
 };
 

@@ -12,6 +12,7 @@
 #include "rt/clock.h"
 #include "rt/thread.h"
 
+#define LINE_MAX_BYTES    1024  /* with the terminating zero */
 #define CELLS             1024u /* a power of two */
 #define DRAIN_INTERVAL_NS (20 * SL_NS_PER_MS)
 
@@ -32,15 +33,18 @@ struct sl_log {
     _Atomic uint64_t dropped;
     uint64_t dropped_told;
     _Atomic bool stop;
-    enum sl_log_level level;
+    enum sl_log_level level; /* printed */
     FILE *to;
+    enum sl_log_level listen_level, lowest; /* passed on; the lower of both */
+    void (*listen)(void *context, uint64_t time_ns, enum sl_log_level level, const char *text);
+    void *listen_context;
     struct sl_thread thread;
 };
 
 void sl_log_put(struct sl_log *log, enum sl_log_level level, const char *format,
                 const struct sl_log_arg *args, int count)
 {
-    if (log == NULL || level < log->level)
+    if (log == NULL || level < log->lowest)
         return;
     uint64_t position = atomic_load_explicit(&log->head, memory_order_relaxed);
     struct cell *cell;
@@ -76,62 +80,86 @@ void sl_log_put(struct sl_log *log, enum sl_log_level level, const char *format,
     atomic_store_explicit(&cell->turn, position + 1, memory_order_release);
 }
 
-static void print_arg(FILE *to, const struct sl_log_arg *arg)
+/* Appends to a text of LINE_MAX_BYTES; what does not fit is cut. */
+static void append(char *text, size_t *length, const char *what)
 {
+    const size_t room = LINE_MAX_BYTES - 1 - *length;
+    const size_t size = strnlen(what, room);
+    memcpy(text + *length, what, size);
+    *length += size;
+    text[*length] = '\0';
+}
+
+static void append_arg(char *text, size_t *length, const struct sl_log_arg *arg)
+{
+    char number[32];
     switch (arg->kind) {
     case SL_ARG_I64:
-        fprintf(to, "%" PRId64, arg->value.i64);
+        snprintf(number, sizeof number, "%" PRId64, arg->value.i64);
         break;
     case SL_ARG_U64:
-        fprintf(to, "%" PRIu64, arg->value.u64);
+        snprintf(number, sizeof number, "%" PRIu64, arg->value.u64);
         break;
     case SL_ARG_F64:
-        fprintf(to, "%.4g", arg->value.f64);
+        snprintf(number, sizeof number, "%.4g", arg->value.f64);
         break;
     case SL_ARG_TEXT:
     case SL_ARG_COPY:
-        fputs(arg->value.text, to);
-        break;
+        append(text, length, arg->value.text);
+        return;
     }
+    append(text, length, number);
 }
 
-static void print_cell(FILE *to, const struct cell *cell)
+static void format_cell(char *text, const struct cell *cell)
 {
-    static const char *const LEVELS[] = {"debug", "info", "warning", "error"};
-    fprintf(to, "%.6f %s: ", (double)cell->time_ns / 1e9, LEVELS[cell->level]);
+    size_t length = 0;
     int next = 0;
+    text[0] = '\0';
     for (const char *p = cell->format; *p != '\0'; p++) {
         if (p[0] == '{' && p[1] == '}') {
             if (next < cell->count)
-                print_arg(to, &cell->args[next]);
+                append_arg(text, &length, &cell->args[next]);
             next++;
             p++;
         } else {
-            fputc(*p, to);
+            append(text, &length, (const char[]){*p, '\0'});
         }
     }
-    fputc('\n', to);
+}
+
+/* True if it was printed. */
+static bool tell(struct sl_log *log, uint64_t time_ns, enum sl_log_level level, const char *text)
+{
+    static const char *const LEVELS[] = {"debug", "info", "warning", "error"};
+    if (log->listen != NULL && level >= log->listen_level)
+        log->listen(log->listen_context, time_ns, level, text);
+    if (level < log->level)
+        return false;
+    fprintf(log->to, "%.6f %s: %s\n", (double)time_ns / 1e9, LEVELS[level], text);
+    return true;
 }
 
 static void drain(struct sl_log *log)
 {
     bool printed = false;
+    char text[LINE_MAX_BYTES];
     for (;;) {
         struct cell *cell = &log->cells[log->tail % CELLS];
         /* SYNC with the release of turn in sl_log_put(). */
         if (atomic_load_explicit(&cell->turn, memory_order_acquire) != log->tail + 1)
             break;
-        print_cell(log->to, cell);
-        printed = true;
+        format_cell(text, cell);
+        printed |= tell(log, cell->time_ns, cell->level, text);
         atomic_store_explicit(&cell->turn, log->tail + CELLS, memory_order_release);
         log->tail++;
     }
     uint64_t dropped = sl_log_dropped(log);
     if (dropped != log->dropped_told) {
-        fprintf(log->to, "%.6f warning: %" PRIu64 " log messages were lost: too many at once\n",
-                (double)sl_clock_now_ns() / 1e9, dropped - log->dropped_told);
+        snprintf(text, sizeof text, "%" PRIu64 " log messages were lost: too many at once",
+                 dropped - log->dropped_told);
         log->dropped_told = dropped;
-        printed = true;
+        printed |= tell(log, sl_clock_now_ns(), SL_LOG_WARNING, text);
     }
     if (printed)
         fflush(log->to);
@@ -158,7 +186,7 @@ int sl_log_open(struct sl_log **out, FILE *to, enum sl_log_level level, struct s
     for (uint32_t i = 0; i < CELLS; i++)
         atomic_init(&log->cells[i].turn, i);
     log->to = to;
-    log->level = level;
+    log->level = log->lowest = level;
     const struct sl_thread_config config = {.name = "sl-log", .priority = 0, .cpu = -1};
     int rc = sl_thread_start(&log->thread, &config, log_main, log, err);
     if (rc != 0) {
@@ -167,6 +195,19 @@ int sl_log_open(struct sl_log **out, FILE *to, enum sl_log_level level, struct s
     }
     *out = log;
     return 0;
+}
+
+void sl_log_listen(struct sl_log *log, enum sl_log_level level,
+                   void (*listen)(void *context, uint64_t time_ns, enum sl_log_level level,
+                                  const char *text),
+                   void *context)
+{
+    log->listen_level = level;
+    log->listen_context = context;
+    log->lowest = level < log->level ? level : log->level;
+    /* SYNC with the acquire of turn in drain(): the writing thread looks at all
+     * this only after the first message, and messages come later than this. */
+    log->listen = listen;
 }
 
 void sl_log_close(struct sl_log *log)

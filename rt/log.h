@@ -40,6 +40,14 @@ struct sl_log;
  * 0 or -ENOMEM, -EAGAIN. */
 int sl_log_open(struct sl_log **log, FILE *to, enum sl_log_level level, struct sl_error *err);
 
+/* Has each line of `level` and above passed on as well, whatever is printed: by the
+ * writing thread, in order, without time, level and newline; `text` lives during
+ * the call, and is cut at 1023 bytes. Once, before anybody logs. */
+void sl_log_listen(struct sl_log *log, enum sl_log_level level,
+                   void (*listen)(void *context, uint64_t time_ns, enum sl_log_level level,
+                                  const char *text),
+                   void *context);
+
 /* Prints what is left and ends. NULL is allowed. */
 void sl_log_close(struct sl_log *log);
 

@@ -20,6 +20,7 @@ enum sl_record_type {
     SL_RECORD_ODOMETRY = SL_FOURCC('O', 'D', 'O', '1'),
     SL_RECORD_TRUTH = SL_FOURCC('T', 'R', 'U', '1'),
     SL_RECORD_ACTION = SL_FOURCC('A', 'C', 'T', '2'),
+    SL_RECORD_LOG = SL_FOURCC('L', 'O', 'G', '1'),
     SL_RECORD_PERMIT = SL_FOURCC('P', 'E', 'R', '1'),
 };
 
@@ -30,6 +31,7 @@ enum sl_record_type {
 #define SL_BUS_ODOMETRY  "vehicle_odometry"
 #define SL_BUS_TRUTH     "ground_truth"
 #define SL_BUS_ACTION    "vehicle_action"
+#define SL_BUS_LOG       "vehicle_log"
 #define SL_BUS_PERMIT    "driving_permit"
 
 /* ---- detection_results ---- */
@@ -199,6 +201,17 @@ enum {
 struct sl_permit {
     uint64_t issued_ns;  /* by whom permits, in the vehicle's clock */
     uint64_t expires_ns; /* no permission from here on, unless it is renewed */
+};
+
+/* ---- vehicle_log: what the vehicle's program tells people ---- */
+
+#define SL_LOG_LINE_MAX 496
+
+struct sl_log_line {
+    uint64_t at_ns;
+    uint32_t level; /* enum sl_log_level */
+    uint32_t reserved;
+    char text[SL_LOG_LINE_MAX]; /* terminated */
 };
 
 /* ---- ground_truth: what only a simulator knows, at the frame's exposure ---- */

@@ -119,6 +119,7 @@ static int check_buses(const struct sl_settings *s, struct sl_error *err)
         {"bus.command", s->bus.command},   {"bus.state", s->bus.state},
         {"bus.odometry", s->bus.odometry}, {"bus.action", s->bus.action},
         {"bus.remote", s->bus.remote},     {"bus.permit", s->bus.permit},
+        {"bus.log", s->bus.log},
     };
     const size_t count = sizeof buses / sizeof buses[0];
     for (size_t i = 0; i < count; i++) {

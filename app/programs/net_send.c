@@ -29,7 +29,7 @@ struct net_send {
     struct sl_gate *gate;
     const struct sl_guard *guard;
     struct net_figures *figures;
-    struct sl_bus_reader *frames, *detections, *states, *odometry;
+    struct sl_bus_reader *frames, *detections, *states, *odometry, *logs;
     struct sl_jpeg_encoder *encoder;
     uint8_t *raw; /* a frame to be sent as it is */
     size_t raw_bytes;
@@ -88,6 +88,9 @@ int net_send_open(struct net_send **send, const struct sl_settings *settings,
     if (rc == 0)
         rc = open_reader(s, &s->odometry, settings->bus.odometry, SL_RECORD_ODOMETRY,
                          sizeof(struct sl_odometry), err);
+    if (rc == 0)
+        rc = open_reader(s, &s->logs, settings->bus.log, SL_RECORD_LOG, sizeof(struct sl_log_line),
+                         err);
     if (rc != 0) {
         net_send_close(s);
         return rc;
@@ -104,6 +107,7 @@ void net_send_close(struct net_send *send)
     sl_bus_reader_close(send->detections);
     sl_bus_reader_close(send->states);
     sl_bus_reader_close(send->odometry);
+    sl_bus_reader_close(send->logs);
     sl_jpeg_encoder_destroy(send->encoder);
     free(send->raw);
     free(send);
@@ -224,6 +228,19 @@ static void send_frames(struct net_send *s, uint64_t now_ns)
             send_frame(s, &view);
         }
     }
+}
+
+/* What the control process tells people. Read to its end also when nobody
+ * listens, so that nothing old is told later. */
+static void send_log_lines(struct net_send *s)
+{
+    struct sl_log_line line;
+    while (sl_bus_read_next(s->logs, &line, sizeof line, NULL) == 0)
+        sl_broadcast_send(s->broadcast, SL_TOPIC_LOG,
+                          wanted(s, SL_TOPIC_LOG)
+                              ? sl_record_json(SL_RECORD_LOG, &line, sizeof line, NULL)
+                              : NULL,
+                          NULL, 0);
 }
 
 static void send_detections(struct net_send *s)
@@ -388,6 +405,7 @@ void net_send_news(struct net_send *send, uint64_t now_ns)
     send_frames(send, now_ns);
     if (wanted(send, SL_TOPIC_DETECTION))
         send_detections(send);
+    send_log_lines(send);
     if (now_ns >= send->state_due_ns)
         net_send_state(send, now_ns);
     if (now_ns >= send->trace_due_ns)

@@ -18,6 +18,7 @@
 #include "rt/clock.h"
 #include "rt/memory.h"
 #include "rt/outfile.h"
+#include "run_log.h"
 #include "run_net.h"
 
 #define VERB    "run"
@@ -295,6 +296,7 @@ static int run(const struct options *o)
     struct sl_drive *drive = NULL;
     struct sl_bus_reader *truths = NULL;
     struct sl_child *net = NULL;
+    struct sl_bus_writer *log_writer = NULL;
     static struct sl_tracking_score score;
     const struct sl_bus_reader_config truth_bus = {
         .name = SL_BUS_TRUTH,
@@ -314,6 +316,8 @@ static int run(const struct options *o)
         rc = sl_log_open(&log, stderr, o->quiet ? SL_LOG_WARNING : SL_LOG_INFO, &err);
     const struct sl_drive_options drive_options = {
         .lockstep = o->lockstep, .insecure = o->insecure > 0, .log = log};
+    if (rc == 0)
+        rc = run_log_publish(&log_writer, log, &settings, &err);
     if (rc == 0)
         rc = sl_drive_open(&drive, &settings, &drive_options, &err);
     if (rc == 0)
@@ -342,6 +346,7 @@ done:
     sl_child_close(net);
     sl_bus_reader_close(truths);
     sl_log_close(log);
+    sl_bus_writer_close(log_writer);
     return status;
 }
 

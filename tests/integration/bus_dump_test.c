@@ -509,6 +509,13 @@ static void smaller_records_have_every_field(void **unused)
     assert_true(cJSON_IsTrue(item(json, "record.markings")));
     cJSON_Delete(json);
 
+    const struct sl_log_line line = {.at_ns = 6, .level = 2, .text = "it rains"};
+    json = dumped(SL_BUS_LOG, SL_RECORD_LOG, &line, sizeof line);
+    assert_int_equal(cJSON_GetArraySize(item(json, "record")), 3);
+    assert_word(json, "record.level", "warning");
+    assert_word(json, "record.text", "it rains");
+    cJSON_Delete(json);
+
     const struct sl_permit permit = {.issued_ns = 4, .expires_ns = 5};
     json = dumped(SL_BUS_PERMIT, SL_RECORD_PERMIT, &permit, sizeof permit);
     assert_int_equal(cJSON_GetArraySize(item(json, "record")), 2);

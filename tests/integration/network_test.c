@@ -385,6 +385,33 @@ static void drives_only_while_permitted(void **unused)
     } while (strstr(said, "permitted driving") == NULL);
 }
 
+/* The control process writes to its own terminal; others read it here. */
+static void tells_what_control_logs(void **unused)
+{
+    (void)unused;
+    struct program other;
+    connect_all("state");
+    drive();
+    await_mode("driving");
+    zmq_setsockopt(watch, ZMQ_UNSUBSCRIBE, "state", 5);
+    zmq_setsockopt(watch, ZMQ_SUBSCRIBE, "log", 3);
+    program_start(&other, NULL, "action", "set", "control.speed_mps=3", NULL);
+    assert_int_equal(program_wait(&other, 10), 0);
+    program_start(&other, NULL, "action", "stop", NULL);
+    assert_int_equal(program_wait(&other, 10), 0);
+    static const char *const WANTED[][2] = {{"info", "set: control.speed_mps=3"},
+                                            {"warning", "safe stop: a stop was requested"}};
+    for (int i = 0; i < 2;) {
+        struct message m = next_of("log");
+        assert_true(number(m.metadata, "at_ns") > 0);
+        if (strncmp(text(m.metadata, "text"), WANTED[i][1], strlen(WANTED[i][1])) == 0) {
+            assert_string_equal(text(m.metadata, "level"), WANTED[i][0]);
+            i++;
+        }
+        drop(&m);
+    }
+}
+
 /* Nobody watches: nothing is encoded. Killed and started again: watchers go on. */
 static void sends_only_to_those_who_watch(void **unused)
 {
@@ -451,6 +478,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(sends_what_the_vehicle_sees, begin, end),
         cmocka_unit_test_setup_teardown(does_what_it_is_asked, begin, end),
         cmocka_unit_test_setup_teardown(drives_only_while_permitted, begin, end),
+        cmocka_unit_test_setup_teardown(tells_what_control_logs, begin, end),
         cmocka_unit_test_setup_teardown(garbage_changes_nothing, begin, end),
         cmocka_unit_test_setup_teardown(sends_only_to_those_who_watch, begin, end),
         cmocka_unit_test_setup_teardown(refuses_in_words, begin, end),

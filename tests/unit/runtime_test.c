@@ -272,6 +272,43 @@ static void log_lines_are_formatted_later(void **state)
     sl_log(NULL, SL_LOG_ERROR, "nobody listens");
 }
 
+static char heard[4096];
+
+static void hear(void *context, uint64_t time_ns, enum sl_log_level level, const char *text)
+{
+    assert_ptr_equal(context, heard);
+    assert_true(time_ns > 0);
+    const size_t length = strlen(heard);
+    snprintf(heard + length, sizeof heard - length, "%d %s\n", (int)level, text);
+}
+
+/* A quiet program may still be listened to. */
+static void log_is_listened_to(void **state)
+{
+    (void)state;
+    struct sl_error err;
+    struct sl_log *log;
+    char *text = NULL, longest[300];
+    size_t size = 0;
+    FILE *to = open_memstream(&text, &size);
+    heard[0] = '\0';
+    memset(longest, 'x', sizeof longest - 1);
+    longest[sizeof longest - 1] = '\0';
+    assert_int_equal(sl_log_open(&log, to, SL_LOG_WARNING, &err), 0);
+    sl_log_listen(log, SL_LOG_INFO, hear, heard);
+    sl_log(log, SL_LOG_DEBUG, "for nobody");
+    sl_log(log, SL_LOG_INFO, "set: {}", sl_log_text("a.b=1"));
+    sl_log(log, SL_LOG_ERROR, "{}{}{}{}", sl_log_text(longest), sl_log_text(longest),
+           sl_log_text(longest), sl_log_text(longest));
+    sl_log_close(log);
+    fclose(to);
+    assert_int_equal(strncmp(heard, "1 set: a.b=1\n3 xxx", 18), 0);
+    assert_int_equal(strlen(heard), 13 + 2 + 1023 + 1); /* cut */
+    assert_null(strstr(text, "set:"));
+    assert_non_null(strstr(text, " error: xxx"));
+    free(text);
+}
+
 static void *close_log(void *log)
 {
     sl_log_close(log);
@@ -359,6 +396,7 @@ int main(void)
         cmocka_unit_test(allocations_of_marked_threads_are_counted),
         cmocka_unit_test(latched_values_are_whole),
         cmocka_unit_test(log_lines_are_formatted_later),
+        cmocka_unit_test(log_is_listened_to),
         cmocka_unit_test(stalled_log_drops_and_never_waits),
         cmocka_unit_test(numbers_are_read_strictly),
         cmocka_unit_test(distances_are_levenshteins),

@@ -248,6 +248,13 @@ class Truth(Record):
     ]
 
 
+class Log(Record):
+    C_NAME = "sl_log_line"
+    BUS = "vehicle_log"
+    TYPE = _fourcc("LOG1")
+    _fields_ = [("at_ns", _u64), ("level", _u32), ("reserved", _u32), ("text", ctypes.c_char * 496)]
+
+
 class Permit(Record):
     C_NAME = "sl_permit"
     BUS = "driving_permit"
