@@ -135,7 +135,8 @@ function onState(state, arrivedMs) {
   $("mode-card").dataset.mode = mode;
   $("mode").textContent = mode === "none" ? "Not running" : MODES[mode] ?? String(mode);
   $("why").textContent = state.connected === false ? "“skylane run” does not publish on the vehicle: start it there."
-    : state.stop_reason && state.stop_reason !== "none" ? state.stop_text ?? "" : "";
+    : (state.stop_reason ?? "none") === "none" ? ""
+    : `${mode === "safe_stop" ? "" : "Last stop: "}${state.stop_text ?? state.stop_reason}`;
   const lease = state.lease?.demanded_ms > 0 ? ` · permitted for ${fixed(state.lease.left_ms, 0)} ms` : "";
   $("driver").textContent = (state.driver ? `${state.driver} drives` : "Nobody has taken over") + lease;
   tellAlerts(state.alerts);
