@@ -26,3 +26,8 @@ add_test(NAME view_test
                  ${CMAKE_BINARY_DIR}/view_test)
 set_tests_properties(view_test PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 300 PROCESSORS 2
                      LABELS timing)
+add_test(NAME view_drive_test
+         COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/view/view_test.sh ${CMAKE_BINARY_DIR}/bin
+                 ${CMAKE_BINARY_DIR}/view_test --drive)
+set_tests_properties(view_drive_test PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 300 PROCESSORS 2
+                     LABELS timing DEPENDS view_test)

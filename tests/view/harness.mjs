@@ -85,7 +85,7 @@ export class Viewer {
     this.process.stderr.on("data", (text) => { this.errors += text; });
     // Its address, or undefined if it ended instead.
     this.url = await until("the viewer tells its address",
-      () => this.output.match(/http:\S+/) ?? (this.process.exitCode === null ? null : []));
+      () => (this.output + this.errors).match(/http:\S+/) ?? (this.process.exitCode === null ? null : []));
     this.url = this.url[0];
   }
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Browser tests of skylane view: view_test.sh BIN_DIR WORK_DIR [SCREENSHOT_DIR]
+# and of a whole simulated vehicle:  view_test.sh BIN_DIR WORK_DIR --drive
 #
 # 77 (skipped) if node, chromium, pyzmq or playwright-core (npm) are not to be had.
 set -euo pipefail
@@ -21,6 +22,15 @@ if ! [ -d "$work/node_modules/playwright-core" ]; then
     cp "$here/package.json" "$here/package-lock.json" "$work/"
     (cd "$work" && timeout 120 npm ci --no-audit --no-fund >npm.log 2>&1) ||
         skip "npm cannot get playwright-core (see $work/npm.log)"
+fi
+
+if [ "$screenshots" = --drive ]; then
+    SKYLANE_BUS_DIR=$(mktemp -d /dev/shm/sl-view-XXXXXX)
+    export SKYLANE_BUS_DIR
+    status=0
+    node "$here/drive_test.mjs" "$bin" "$work" "$chromium" || status=$?
+    rm -rf "$SKYLANE_BUS_DIR"
+    exit $status
 fi
 
 # Pictures and the lanes in them: what the simulator paints and the detector finds.
