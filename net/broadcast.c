@@ -20,8 +20,8 @@
 #define QUEUE_BYTES      (128 << 10)
 #define SUBSCRIPTION_MAX 64 /* bytes that a subscriber may send at once */
 
-static const char *const NAMES[SL_TOPIC_COUNT] = {"frame", "raw",   "detection",
-                                                  "state", "trace", "log"};
+static const char *const NAMES[SL_TOPIC_COUNT] = {"frame", "preview", "raw", "detection",
+                                                  "state", "trace",   "log"};
 
 struct sl_broadcast {
     struct sl_guard *guard;

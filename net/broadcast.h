@@ -16,6 +16,7 @@
 
 enum sl_topic {
     SL_TOPIC_FRAME = 0,
+    SL_TOPIC_PREVIEW,
     SL_TOPIC_RAW,
     SL_TOPIC_DETECTION,
     SL_TOPIC_STATE,

@@ -77,10 +77,13 @@ static int create(struct sl_thread *thread, const struct sl_thread_config *confi
         CPU_SET(config->cpu, &set);
         rc = pthread_attr_setaffinity_np(&attr, sizeof set, &set);
     }
-    const struct sched_param param = {.sched_priority = priority};
-    pthread_attr_setinheritsched(&attr, PTHREAD_EXPLICIT_SCHED);
-    pthread_attr_setschedpolicy(&attr, priority > 0 ? SCHED_FIFO : SCHED_OTHER);
-    pthread_attr_setschedparam(&attr, &param);
+    /* SCHED_IDLE is inherited: who is no root may not leave it again. */
+    if (priority > 0 || sched_getscheduler(0) != SCHED_IDLE) {
+        const struct sched_param param = {.sched_priority = priority};
+        pthread_attr_setinheritsched(&attr, PTHREAD_EXPLICIT_SCHED);
+        pthread_attr_setschedpolicy(&attr, priority > 0 ? SCHED_FIFO : SCHED_OTHER);
+        pthread_attr_setschedparam(&attr, &param);
+    }
     if (rc == 0) {
         sigset_t all, old;
         sigfillset(&all);

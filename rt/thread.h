@@ -12,7 +12,8 @@
 
 struct sl_thread_config {
     const char *name;   /* at most 15 characters, as shown by ps and top */
-    int priority;       /* SCHED_FIFO 1..98; 0: an ordinary thread */
+    int priority;       /* SCHED_FIFO 1..98; 0: an ordinary thread, or an idle one like the
+                         * one that starts it */
     int cpu;            /* core to stay on; -1: any */
     size_t stack_bytes; /* 0: 256 KiB; at least what the C library asks for; touched
                          * before main() is called */

@@ -2,6 +2,7 @@
 sl_test(frame_check_test unit/frame_check_test.c skylane_rt)
 sl_test(image_decode_test unit/image_decode_test.c skylane_hal_camera PkgConfig::JPEG)
 sl_test(jpeg_encode_test unit/jpeg_encode_test.c skylane_net skylane_hal_camera)
+sl_test(shrink_test unit/shrink_test.c skylane_net skylane_hal_camera)
 
 # One test a table, over every driver. The linker sends allocations to the
 # tests' counters.

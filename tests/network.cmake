@@ -20,8 +20,16 @@ if(SL_FUZZ)
   target_link_options(action_fuzz PRIVATE -fsanitize=fuzzer,address,undefined)
 endif()
 
-sl_test(network_test integration/network_test.c skylane_test_programs skylane_net PkgConfig::CJSON
-        PkgConfig::ZMQ)
+sl_test(network_test integration/network_test.c skylane_test_programs skylane_net skylane_hal_camera
+        PkgConfig::CJSON PkgConfig::ZMQ)
 add_dependencies(network_test skylane-net skylane-run skylane-sim)
-# It drives in real time, which sanitizers are too slow for.
+# They drive in real time, which sanitizers are too slow for.
 set_tests_properties(network_test PROPERTIES TIMEOUT 600 PROCESSORS 2 LABELS timing)
+
+# Needs network namespaces: skipped where they may not be made. It takes two minutes.
+if(TARGET skylane-view)
+  add_test(NAME link_test
+           COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/integration/link_test --bin ${CMAKE_BINARY_DIR}/bin)
+  set_tests_properties(link_test PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 300 PROCESSORS 2
+                       LABELS timing)
+endif()

@@ -1,6 +1,7 @@
 # The web viewer: its parsers and arithmetic, and all of it with a fake vehicle
 # and a real browser.
 sl_test(view_parts_test unit/view_parts_test.c skylane_view)
+sl_test(view_link_test unit/view_link_test.c skylane_view PkgConfig::ZMQ)
 
 # The corpus is an ordinary test; see hal.cmake for the fuzzers.
 add_executable(view_message_corpus_test fuzz/image_replay.c fuzz/view_message_fuzz.c)

@@ -13,6 +13,7 @@
 #include "net/json.h"
 #include "net/pace.h"
 #include "net/record_json.h"
+#include "net/shrink.h"
 #include "rt/bus.h"
 #include "rt/clock.h"
 #include "rt/records.h"
@@ -33,7 +34,10 @@ struct net_send {
     struct sl_jpeg_encoder *encoder;
     uint8_t *raw; /* a frame to be sent as it is */
     size_t raw_bytes;
-    struct sl_pace pace;
+    struct sl_pace pace, preview_pace;
+    struct sl_frame_info small; /* a copy for the preview */
+    uint8_t *small_pixels;
+    size_t small_bytes;
     char name[SL_SETTINGS_TEXT_MAX];
 
     struct sl_odometry motion;
@@ -43,7 +47,7 @@ struct net_send {
     bool state_gone; /* its writer */
     uint64_t state_due_ns, trace_due_ns, settings_due_ns;
 
-    uint64_t frames_sensed, frames_sent, dropped_rate, dropped_overrun, failed;
+    uint64_t frames_sensed, frames_sent, previews_sent, dropped_rate, dropped_overrun, failed;
 };
 
 static int open_reader(struct net_send *s, struct sl_bus_reader **reader, const char *name,
@@ -72,9 +76,11 @@ int net_send_open(struct net_send **send, const struct sl_settings *settings,
     memcpy(s->name, settings->net.name, sizeof s->name);
     if (s->name[0] == '\0' && gethostname(s->name, sizeof s->name - 1) != 0)
         s->name[0] = '\0';
-    const struct sl_pace_config pace = {.rate_max_hz = settings->net.frame_rate_hz,
-                                        .quality_max = (int)settings->net.quality};
+    struct sl_pace_config pace = {.rate_max_hz = settings->net.frame_rate_hz,
+                                  .quality_max = (int)settings->net.quality};
     sl_pace_init(&s->pace, &pace);
+    pace.rate_max_hz = settings->net.preview_rate_hz;
+    sl_pace_init(&s->preview_pace, &pace);
     s->encoder = sl_jpeg_encoder_create();
     int rc = s->encoder != NULL ? 0 : sl_error_set(err, -ENOMEM, "no memory for pictures");
     if (rc == 0)
@@ -110,6 +116,7 @@ void net_send_close(struct net_send *send)
     sl_bus_reader_close(send->logs);
     sl_jpeg_encoder_destroy(send->encoder);
     free(send->raw);
+    free(send->small_pixels);
     free(send);
 }
 
@@ -118,9 +125,14 @@ static bool wanted(const struct net_send *s, enum sl_topic topic)
     return sl_broadcast_subscribers(s->broadcast, topic) > 0;
 }
 
-static bool frames_wanted(const struct net_send *s)
+static bool full_frames_wanted(const struct net_send *s)
 {
     return wanted(s, SL_TOPIC_FRAME) || wanted(s, SL_TOPIC_RAW);
+}
+
+static bool frames_wanted(const struct net_send *s)
+{
+    return full_frames_wanted(s) || wanted(s, SL_TOPIC_PREVIEW);
 }
 
 void net_send_fds(const struct net_send *send, int fds[NET_SEND_FDS])
@@ -131,8 +143,10 @@ void net_send_fds(const struct net_send *send, int fds[NET_SEND_FDS])
 
 /* ---- frames ---- */
 
-static cJSON *describe_frame(const struct net_send *s, const struct sl_frame_info *info,
-                             const struct sl_bus_view *view, const char *format)
+/* `scale`: how many times smaller than the camera's frame it is. */
+static cJSON *describe_frame(const struct sl_frame_info *info, uint32_t scale,
+                             const struct sl_bus_view *view, const char *format,
+                             const struct sl_pace *pace)
 {
     cJSON *o = cJSON_CreateObject();
     sl_json_add_u64(o, "frame_id", info->frame_id);
@@ -142,31 +156,38 @@ static cJSON *describe_frame(const struct net_send *s, const struct sl_frame_inf
     cJSON_AddStringToObject(o, "format", format);
     cJSON_AddNumberToObject(o, "width_px", info->width_px);
     cJSON_AddNumberToObject(o, "height_px", info->height_px);
-    cJSON_AddNumberToObject(o, "source_width_px", info->width_px);
-    cJSON_AddNumberToObject(o, "source_height_px", info->height_px);
-    sl_json_add_figure(o, "rate_hz", s->pace.rate_hz);
+    cJSON_AddNumberToObject(o, "source_width_px", (double)info->width_px * scale);
+    cJSON_AddNumberToObject(o, "source_height_px", (double)info->height_px * scale);
+    sl_json_add_figure(o, "rate_hz", pace->rate_hz);
     return o;
 }
 
 static void send_jpeg(struct net_send *s, const struct sl_frame_info *info,
                       const struct sl_bus_view *view, const uint8_t *jpeg, size_t size)
 {
-    cJSON *o = describe_frame(s, info, view, "jpeg");
+    cJSON *o = describe_frame(info, 1, view, "jpeg", &s->pace);
     cJSON_AddNumberToObject(o, "quality", sl_pace_quality(&s->pace));
     s->frames_sent++;
     sl_broadcast_send(s->broadcast, SL_TOPIC_FRAME, o, jpeg, size);
 }
 
+static bool make_room(uint8_t **bytes, size_t *room, size_t wanted_bytes)
+{
+    if (*room >= wanted_bytes)
+        return true;
+    uint8_t *more = realloc(*bytes, wanted_bytes);
+    if (more == NULL)
+        return false;
+    *bytes = more;
+    *room = wanted_bytes;
+    return true;
+}
+
 /* A copy, since whether the frame was whole is known only once it is given back. */
 static bool copy_raw(struct net_send *s, const struct sl_frame_info *info, const void *pixels)
 {
-    if (s->raw_bytes < info->size_bytes) {
-        uint8_t *raw = realloc(s->raw, info->size_bytes);
-        if (raw == NULL)
-            return false;
-        s->raw = raw;
-        s->raw_bytes = info->size_bytes;
-    }
+    if (!make_room(&s->raw, &s->raw_bytes, info->size_bytes))
+        return false;
     memcpy(s->raw, pixels, info->size_bytes);
     return true;
 }
@@ -175,7 +196,7 @@ static void send_raw(struct net_send *s, const struct sl_frame_info *info,
                      const struct sl_bus_view *view)
 {
     char format[5];
-    cJSON *o = describe_frame(s, info, view, sl_frame_format_name(info->fourcc, format));
+    cJSON *o = describe_frame(info, 1, view, sl_frame_format_name(info->fourcc, format), &s->pace);
     cJSON *planes = cJSON_AddArrayToObject(o, "planes");
     for (uint32_t i = 0; i < info->plane_count && i < SL_FRAME_PLANES_MAX; i++) {
         cJSON *plane = cJSON_CreateObject();
@@ -186,9 +207,56 @@ static void send_raw(struct net_send *s, const struct sl_frame_info *info,
     sl_broadcast_send(s->broadcast, SL_TOPIC_RAW, o, s->raw, info->size_bytes);
 }
 
+static int shrink(struct net_send *s, const struct sl_frame_info *info, const void *pixels,
+                  struct sl_error *err)
+{
+    const uint32_t scale = (uint32_t)s->settings.net.preview_scale;
+    const int rc = sl_shrink_layout(info, scale, &s->small, err);
+    if (rc != 0)
+        return rc;
+    if (!make_room(&s->small_pixels, &s->small_bytes, s->small.size_bytes))
+        return -ENOMEM;
+    sl_shrink(info, pixels, scale, &s->small, s->small_pixels);
+    return 0;
+}
+
+/* From the copy, when the frame was given back. */
+static void send_preview(struct net_send *s, const struct sl_bus_view *view)
+{
+    struct sl_error err;
+    const uint8_t *jpeg;
+    size_t size;
+    const int quality = sl_pace_quality(&s->preview_pace);
+    if (sl_jpeg_encode(s->encoder, &s->small, s->small_pixels, quality, &jpeg, &size, &err) != 0) {
+        s->failed++;
+        return;
+    }
+    cJSON *o = describe_frame(&s->small, (uint32_t)s->settings.net.preview_scale, view, "jpeg",
+                              &s->preview_pace);
+    cJSON_AddNumberToObject(o, "quality", quality);
+    s->previews_sent++;
+    sl_broadcast_send(s->broadcast, SL_TOPIC_PREVIEW, o, jpeg, size);
+}
+
+/* What is to be made of a frame. */
+struct uses {
+    bool jpeg, raw, preview;
+};
+
+static struct uses uses_of(struct net_send *s, uint64_t now_ns)
+{
+    const bool due = full_frames_wanted(s) && sl_pace_allows(&s->pace, now_ns);
+    s->dropped_rate += full_frames_wanted(s) && !due;
+    return (struct uses){
+        .jpeg = due && wanted(s, SL_TOPIC_FRAME),
+        .raw = due && wanted(s, SL_TOPIC_RAW) && s->settings.net.raw,
+        .preview = wanted(s, SL_TOPIC_PREVIEW) && sl_pace_allows(&s->preview_pace, now_ns),
+    };
+}
+
 /* The frame is held while it is encoded; if the camera had to have its slot back
  * meanwhile, what was made of it is thrown away. */
-static void send_frame(struct net_send *s, struct sl_bus_view *view)
+static void send_frame(struct net_send *s, struct sl_bus_view *view, const struct uses *uses)
 {
     struct sl_frame_info info;
     struct sl_error err;
@@ -196,11 +264,13 @@ static void send_frame(struct net_send *s, struct sl_bus_view *view)
     const uint8_t *jpeg = NULL;
     size_t size = 0;
     int rc = sl_frame_check(&info, view->size, &err);
-    if (rc == 0 && wanted(s, SL_TOPIC_FRAME))
+    if (rc == 0 && uses->jpeg)
         rc = sl_jpeg_encode(s->encoder, &info, view->data, sl_pace_quality(&s->pace), &jpeg, &size,
                             &err);
-    const bool raw =
-        rc == 0 && s->settings.net.raw && wanted(s, SL_TOPIC_RAW) && copy_raw(s, &info, view->data);
+    if (rc == 0 && uses->preview)
+        rc = shrink(s, &info, view->data, &err);
+    const bool preview = rc == 0 && uses->preview;
+    const bool raw = rc == 0 && uses->raw && copy_raw(s, &info, view->data);
     if (sl_bus_release(s->frames, view) != 0) {
         s->dropped_overrun++;
         return;
@@ -210,6 +280,8 @@ static void send_frame(struct net_send *s, struct sl_bus_view *view)
         send_jpeg(s, &info, view, jpeg, size);
     if (raw)
         send_raw(s, &info, view);
+    if (preview)
+        send_preview(s, view); /* last: the encoder's bytes are the frame's until then */
 }
 
 static void send_frames(struct net_send *s, uint64_t now_ns)
@@ -219,14 +291,11 @@ static void send_frames(struct net_send *s, uint64_t now_ns)
         s->frames_sensed += 1 + view.missed;
         if (frames_wanted(s))
             net_figures_access(s->figures, sl_clock_now_ns() - view.published_ns);
-        if (!frames_wanted(s)) {
+        const struct uses uses = uses_of(s, now_ns);
+        if (uses.jpeg || uses.raw || uses.preview)
+            send_frame(s, &view, &uses);
+        else
             sl_bus_release(s->frames, &view);
-        } else if (!sl_pace_allows(&s->pace, now_ns)) {
-            s->dropped_rate++;
-            sl_bus_release(s->frames, &view);
-        } else {
-            send_frame(s, &view);
-        }
     }
 }
 
@@ -284,6 +353,10 @@ static void add_sends(const struct net_send *s, cJSON *to)
     sl_json_add_u64(dropped, "failed", s->failed);
     sl_json_add_figure(o, "rate_hz", s->pace.rate_hz);
     cJSON_AddNumberToObject(o, "quality", sl_pace_quality(&s->pace));
+    cJSON *preview = cJSON_AddObjectToObject(o, "preview");
+    sl_json_add_u64(preview, "sent", s->previews_sent);
+    sl_json_add_figure(preview, "rate_hz", s->preview_pace.rate_hz);
+    cJSON_AddNumberToObject(preview, "quality", sl_pace_quality(&s->preview_pace));
     cJSON *subscribers = cJSON_AddObjectToObject(o, "subscribers");
     for (int i = 0; i < SL_TOPIC_COUNT; i++)
         sl_json_add_u64(subscribers, sl_topic_name((enum sl_topic)i),
@@ -420,9 +493,14 @@ uint64_t net_send_due_ns(const struct net_send *send)
 
 void net_send_report(struct net_send *send, const struct sl_ask *ask)
 {
-    if (strcmp(ask->topic, sl_topic_name(SL_TOPIC_FRAME)) != 0)
+    struct sl_pace *pace = NULL;
+    if (strcmp(ask->topic, sl_topic_name(SL_TOPIC_FRAME)) == 0)
+        pace = &send->pace;
+    else if (strcmp(ask->topic, sl_topic_name(SL_TOPIC_PREVIEW)) == 0)
+        pace = &send->preview_pace;
+    if (pace == NULL)
         return;
-    sl_pace_report(&send->pace, ask->age_ms);
+    sl_pace_report(pace, ask->age_ms);
     net_figures_report(send->figures, ask->age_ms, sl_clock_now_ns());
 }
 

@@ -13,6 +13,7 @@
 #include <cjson/cJSON.h>
 #include <zmq.h>
 
+#include "hal/camera/image.h"
 #include "net/guard.h"
 #include "net/link.h"
 #include "rt/clock.h"
@@ -21,6 +22,8 @@
 #define SETTINGS SL_SOURCE_DIR "/board/sim/skylane.ini"
 #define PATIENT  "safety.miss_limit=1000000"
 #define LEASE    "safety.lease_ms=500"
+#define SCALE    4 /* net.preview_scale and net.preview_rate_hz, as they are by themselves */
+#define RATE_HZ  10
 
 static struct program sim, run, net;
 static void *context, *watch, *actions;
@@ -451,6 +454,126 @@ static void sends_only_to_those_who_watch(void **unused)
     await_mode("driving");
 }
 
+static void topic(int option, const char *name)
+{
+    assert_int_equal(zmq_setsockopt(watch, option, name, strlen(name)), 0);
+}
+
+/* A picture's luma in `out`, as large as its metadata says. */
+static void decode(const struct message *m, uint8_t *out, size_t room, struct sl_frame_info *info)
+{
+    struct sl_error err = {0};
+    struct sl_image_decoder *decoder = sl_image_decoder_create();
+    assert_non_null(decoder);
+    memset(info, 0, sizeof *info);
+    if (sl_image_decode(decoder, m->payload, m->size, SL_FORMAT_GRAY8, out, room, info, &err) != 0)
+        fail_msg("%s", err.text);
+    sl_image_decoder_destroy(decoder);
+    assert_true(info->width_px == number(m->metadata, "width_px"));
+    assert_true(info->height_px == number(m->metadata, "height_px"));
+}
+
+/* The same frame as both topics have it: the preview is what the frame looks like from
+ * farther away. Mean difference of a pixel, in steps of 255. */
+static double differ(const struct message *frame, const struct message *preview)
+{
+    static uint8_t large[1 << 20], little[1 << 16];
+    struct sl_frame_info full, small;
+    decode(frame, large, sizeof large, &full);
+    decode(preview, little, sizeof little, &small);
+    assert_int_equal(small.width_px, full.width_px / SCALE);
+    assert_int_equal(small.height_px, full.height_px / SCALE);
+    double sum = 0;
+    for (uint32_t y = 0; y < small.height_px; y++) {
+        for (uint32_t x = 0; x < small.width_px; x++) {
+            double box = 0;
+            for (uint32_t i = 0; i < SCALE * SCALE; i++)
+                box += large[(y * SCALE + i / SCALE) * full.width_px + x * SCALE + i % SCALE];
+            const double off = box / (SCALE * SCALE) - little[y * small.width_px + x];
+            sum += off < 0 ? -off : off;
+        }
+    }
+    return sum / (small.width_px * small.height_px);
+}
+
+static double sends(const char *outer, const char *inner)
+{
+    struct message m = next_of("state");
+    const cJSON *all = item(m.metadata, "sends");
+    const double value = inner == NULL ? number(all, outer) : number(item(all, outer), inner);
+    drop(&m);
+    return value;
+}
+
+/* Small pictures: nothing is done for them unless somebody wants them, and whoever wants
+ * them alone gets no large ones. */
+static void sends_previews_to_those_who_want_them(void **unused)
+{
+    (void)unused;
+    connect_all("state");
+    drive();
+    await_mode("driving");
+    assert_true(sends("preview", "sent") == 0);
+    topic(ZMQ_SUBSCRIBE, "preview");
+    struct message m = next_of("preview"), frame = {0};
+    assert_string_equal(text(m.metadata, "format"), "jpeg");
+    assert_true(number(m.metadata, "source_width_px") == SCALE * number(m.metadata, "width_px"));
+    assert_true(number(m.metadata, "source_height_px") == SCALE * number(m.metadata, "height_px"));
+    assert_true(number(m.metadata, "exposed_ns") <= number(m.metadata, "published_ns"));
+    assert_true(number(m.metadata, "published_ns") <= number(m.metadata, "encoded_ns"));
+    const double began_ns = number(m.metadata, "sent_ns"), began_seq = number(m.metadata, "seq");
+    for (int i = 0; i < 20; i++) {
+        drop(&m);
+        m = next_of("preview");
+    }
+    const double hz = (number(m.metadata, "seq") - began_seq) /
+                      (number(m.metadata, "sent_ns") - began_ns) * (double)SL_NS_PER_S;
+    assert_true(hz > RATE_HZ * 0.6 && hz < RATE_HZ * 1.1);
+    drop(&m);
+    assert_true(sends("frames_sent", NULL) == 0);
+    /* How they arrive says nothing about the large ones. */
+    for (double rate_hz = RATE_HZ; rate_hz >= RATE_HZ;) {
+        char report[512];
+        m = next_of("state");
+        snprintf(report, sizeof report,
+                 "{\"v\":1,\"session\":\"%s\",\"id\":\"r%llu\",\"name\":\"report\","
+                 "\"seq\":%llu,\"issued_ns\":%.0f,\"expires_ms\":2000,\"client\":\"ann\","
+                 "\"args\":{\"topic\":\"preview\",\"age_ms\":400,\"shown_hz\":9}}",
+                 text(m.metadata, "session"), seq, seq, number(m.metadata, "sent_ns"));
+        drop(&m);
+        seq++;
+        send_text(report);
+        rate_hz = sends("preview", "rate_hz");
+    }
+    assert_true(sends("rate_hz", NULL) == 30);
+    /* Both of one frame. */
+    topic(ZMQ_SUBSCRIBE, "frame");
+    double difference = -1;
+    for (int i = 0; i < 1000 && difference < 0; i++) {
+        m = next();
+        if (strcmp(m.topic, "preview") == 0 && frame.metadata != NULL &&
+            number(m.metadata, "frame_id") == number(frame.metadata, "frame_id"))
+            difference = differ(&frame, &m);
+        if (strcmp(m.topic, "frame") == 0) {
+            drop(&frame);
+            frame = m;
+        } else {
+            drop(&m);
+        }
+    }
+    drop(&frame);
+    assert_true(difference >= 0 && difference < 3);
+    topic(ZMQ_UNSUBSCRIBE, "frame");
+    topic(ZMQ_UNSUBSCRIBE, "preview");
+    double before = -1, now = sends("preview", "sent");
+    for (int i = 0; i < 40 && now != before; i++) {
+        before = now;
+        for (int k = 0; k < 10; k++)
+            now = sends("preview", "sent");
+    }
+    assert_true(now > 20 && now == before);
+}
+
 static void refuses_in_words(void **unused)
 {
     (void)unused;
@@ -481,6 +604,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(tells_what_control_logs, begin, end),
         cmocka_unit_test_setup_teardown(garbage_changes_nothing, begin, end),
         cmocka_unit_test_setup_teardown(sends_only_to_those_who_watch, begin, end),
+        cmocka_unit_test_setup_teardown(sends_previews_to_those_who_want_them, begin, end),
         cmocka_unit_test_setup_teardown(refuses_in_words, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

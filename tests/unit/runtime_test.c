@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -104,6 +106,36 @@ static void periodic_loop_keeps_its_deadlines(void **state)
     assert_true(sl_clock_now_ns() - start >= 20 * SL_NS_PER_MS);
     assert_int_equal(sl_histogram_count(&loop.lateness), 10);
     assert_int_equal(thread.fifo, sl_thread_may_fifo(50, &err) == 0);
+}
+
+static void *tell_policy(void *argument)
+{
+    *(int *)argument = sched_getscheduler(0);
+    return NULL;
+}
+
+/* As the network's process is: below everything else, whoever started it. */
+static void idle_processes_have_idle_threads(void **state)
+{
+    (void)state;
+    const pid_t child = fork();
+    if (child == 0) {
+        const struct sched_param none = {0};
+        const struct sl_thread_config config = {.name = "test", .priority = 0, .cpu = -1};
+        struct sl_thread thread;
+        int policy = -1;
+        if (geteuid() == 0 && (setgid(65534) != 0 || setuid(65534) != 0))
+            _exit(1);
+        if (sched_setscheduler(0, SCHED_IDLE, &none) != 0 ||
+            sl_thread_start(&thread, &config, tell_policy, &policy, NULL) != 0)
+            _exit(2);
+        sl_thread_join(&thread);
+        _exit(policy == SCHED_IDLE ? 0 : 3);
+    }
+    int status = -1;
+    assert_true(child > 0 && waitpid(child, &status, 0) == child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
 }
 
 static void bad_threads_are_refused(void **state)
@@ -390,6 +422,7 @@ int main(void)
         cmocka_unit_test(extreme_durations_count),
         cmocka_unit_test(lateness_and_misses_are_counted),
         cmocka_unit_test(periodic_loop_keeps_its_deadlines),
+        cmocka_unit_test(idle_processes_have_idle_threads),
         cmocka_unit_test(bad_threads_are_refused),
         cmocka_unit_test(stacks_are_touched_beforehand),
         cmocka_unit_test(arena_gives_out_touched_memory),

@@ -179,6 +179,9 @@ static void messages_are_read(void **state)
     assert_string_equal(m.session, "0123456789abcdef");
     view_message_clear(&m);
     view_message_clear(&m);
+    assert_int_equal(read_message(&m, "preview", FRAME, "\xff\xd8\xff\xd9"), 0);
+    assert_int_equal(m.topic, VIEW_FRAME);
+    view_message_clear(&m);
     assert_int_equal(read_message(&m, "state", "{" COMMON "}", ""), 0);
     view_message_clear(&m);
 }
@@ -193,6 +196,8 @@ static void messages_are_refused(void **state)
         {"frame", FRAME, ""},
         {"frame", "{" COMMON ",\"frame_id\":7,\"exposed_ns\":901}", "\xff\xd8\xff\xd9"},
         {"frames", FRAME, "\xff\xd8\xff\xd9"},
+        {"previews", FRAME, "\xff\xd8\xff\xd9"},
+        {"preview", FRAME, "GIF89a"},
         {"", "{" COMMON "}", ""},
         {"state", "", ""},
         {"state", "[]", ""},

@@ -182,8 +182,25 @@ async function showsOldAsNotLive(page) {
   await until("not live", async () => (await look(page)).live === "not live");
   vehicle.tell("delay 30");
   await live(page);
+  // Looked at more often than the page does by itself.
+  const oldest = page.evaluate((ms) => new Promise((resolve) => {
+    let worst = 0;
+    const timer = setInterval(() => {
+      const { at, ms: then } = window.skylane.view.age;
+      if (document.getElementById("age-live").textContent !== "not live")
+        worst = Math.max(worst, performance.now() - at + then);
+    }, 2);
+    setTimeout(() => { clearInterval(timer); resolve(worst); }, ms);
+  }), 2500);
+  await sleep(500);
+  vehicle.tell("delay 250"); // and what it takes to come and to be drawn
+  await sleep(1000);
+  vehicle.tell("delay 30");
+  await live(page);
   vehicle.tell("frames off");
   await until("not live without frames", async () => (await look(page)).live === "not live");
+  const worst = await oldest;
+  assert.ok(worst > 100 && worst < 330, `called live at an age of ${worst} ms`);
   vehicle.tell("frames on");
   await live(page);
 }

@@ -1,6 +1,7 @@
 #include "tools/view/link.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -27,7 +28,7 @@
 #define TURNED_AWAY                                                                                \
     (ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |                      \
      ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL)
-#define MONITOR "inproc://view-link-monitor"
+#define MONITOR "inproc://view-link-monitor-%u"
 
 struct view_link {
     void *context;
@@ -35,10 +36,11 @@ struct view_link {
     void *monitor;   /* PAIR: how the broadcast's connection fares */
     void *actions;   /* PUB */
     int fd;          /* of epoll, since the sockets' own change with them */
-    const char *vehicle_url, *actions_url;
+    const char *vehicle_url, *actions_url, *pictures;
     bool insecure;
     bool refused;
-    uint64_t made_ns;
+    unsigned made;        /* how often the sockets were */
+    uint64_t progress_ns; /* when they were, or something answered */
 };
 
 static int set_up(void *socket)
@@ -71,7 +73,7 @@ static int make_socket(struct view_link *link, void **out, int type, const char 
         return sl_error_set(err, rc, "cannot set up a socket to the vehicle: %s",
                             zmq_strerror(-rc));
     for (unsigned i = 0; type == ZMQ_SUB && i < VIEW_TOPICS; i++) {
-        const char *topic = view_topic_name((enum view_topic)i);
+        const char *topic = i == VIEW_FRAME ? link->pictures : view_topic_name((enum view_topic)i);
         if (zmq_setsockopt(socket, ZMQ_SUBSCRIBE, topic, strlen(topic)) != 0)
             return sl_error_set(err, -errno, "cannot subscribe: %s", zmq_strerror(errno));
     }
@@ -91,13 +93,17 @@ static int connect_to(void *socket, const char *endpoint, struct sl_error *err)
 static int watch(struct view_link *link, struct sl_error *err)
 {
     struct epoll_event event = {.events = EPOLLIN};
+    char address[sizeof MONITOR + 10];
     int fd = -1;
     size_t size = sizeof fd;
+    /* Another one each time: libzmq gives an address back some time after its socket. */
+    snprintf(address, sizeof address, MONITOR, link->made++);
     link->monitor = zmq_socket(link->context, ZMQ_PAIR);
     if (link->monitor == NULL ||
-        zmq_socket_monitor(link->broadcast, MONITOR, TURNED_AWAY | ZMQ_EVENT_HANDSHAKE_SUCCEEDED) !=
+        zmq_socket_monitor(link->broadcast, address,
+                           TURNED_AWAY | ZMQ_EVENT_CONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED) !=
             0 ||
-        zmq_connect(link->monitor, MONITOR) != 0)
+        zmq_connect(link->monitor, address) != 0)
         return sl_error_set(err, -errno, "cannot watch the link: %s", zmq_strerror(errno));
     if (zmq_getsockopt(link->broadcast, ZMQ_FD, &fd, &size) != 0 ||
         epoll_ctl(link->fd, EPOLL_CTL_ADD, fd, &event) != 0)
@@ -107,7 +113,7 @@ static int watch(struct view_link *link, struct sl_error *err)
 
 static int open_sockets(struct view_link *link, struct sl_error *err)
 {
-    link->made_ns = sl_clock_now_ns();
+    link->progress_ns = sl_clock_now_ns();
     int rc = make_socket(link, &link->broadcast, ZMQ_SUB, link->vehicle_url, err);
     if (rc == 0)
         rc = watch(link, err);
@@ -135,8 +141,8 @@ static void close_sockets(struct view_link *link)
     link->broadcast = link->monitor = link->actions = NULL;
 }
 
-int view_link_open(struct view_link **out, const char *vehicle, const char *actions, bool insecure,
-                   struct sl_error *err)
+int view_link_open(struct view_link **out, const char *vehicle, const char *actions,
+                   const char *pictures, bool insecure, struct sl_error *err)
 {
     *out = NULL;
     struct view_link *link = calloc(1, sizeof *link);
@@ -146,6 +152,7 @@ int view_link_open(struct view_link **out, const char *vehicle, const char *acti
     }
     link->vehicle_url = vehicle;
     link->actions_url = actions;
+    link->pictures = pictures;
     link->insecure = insecure;
     link->fd = epoll_create1(EPOLL_CLOEXEC);
     const int rc =
@@ -176,14 +183,16 @@ int view_link_fd(const struct view_link *link)
 }
 
 /* What the monitor tells: a number of 16 bits and one of 32, then the address. */
-static void read_monitor(struct view_link *link)
+static void read_monitor(struct view_link *link, uint64_t now_ns)
 {
     uint8_t event[6];
     char address[256];
     while (zmq_recv(link->monitor, event, sizeof event, ZMQ_DONTWAIT) == (int)sizeof event) {
         uint16_t kind;
         memcpy(&kind, event, sizeof kind);
-        link->refused = (kind & TURNED_AWAY) != 0;
+        link->progress_ns = now_ns;
+        if (kind != ZMQ_EVENT_CONNECTED)
+            link->refused = (kind & TURNED_AWAY) != 0;
         (void)zmq_recv(link->monitor, address, sizeof address, ZMQ_DONTWAIT);
     }
 }
@@ -192,8 +201,8 @@ void view_link_tend(struct view_link *link, bool silent, uint64_t now_ns)
 {
     struct sl_error err;
     if (link->monitor != NULL)
-        read_monitor(link);
-    if (!silent || now_ns < link->made_ns + RENEW_NS)
+        read_monitor(link, now_ns);
+    if (!silent || now_ns < link->progress_ns + RENEW_NS)
         return;
     close_sockets(link);
     if (open_sockets(link, &err) != 0)

@@ -24,16 +24,17 @@ struct view_link_events {
 
 /* Opens both sockets; they connect, and reconnect, by themselves. `vehicle`
  * and `actions` are "tcp://host:port" and outlive the link. `insecure`: without
- * keys, as the vehicle must be, too. 0; -ENOKEY (not paired with that host), or
- * another negative errno, with a sentence. */
-int view_link_open(struct view_link **link, const char *vehicle, const char *actions, bool insecure,
-                   struct sl_error *err);
+ * keys, as the vehicle must be, too. `pictures`: the topic that frames come from, which
+ * lives for ever. 0; -ENOKEY (not paired with that host), or another negative errno, with
+ * a sentence. */
+int view_link_open(struct view_link **link, const char *vehicle, const char *actions,
+                   const char *pictures, bool insecure, struct sl_error *err);
 
 /* NULL is allowed. Does not wait for unsent actions. */
 void view_link_close(struct view_link *link);
 
-/* Some times a second: looks after connections. `silent`: nothing comes at present,
- * so that everything is made anew every two seconds. */
+/* Some times a second: looks after connections. `silent`: nothing comes at present, so
+ * that everything is made anew when for two seconds nobody answered either. */
 void view_link_tend(struct view_link *link, bool silent, uint64_t now_ns);
 
 /* Did the vehicle turn us away the last time? */

@@ -26,6 +26,8 @@ static const char HELP[] =
     "  --vehicle URL      the vehicle's broadcast, such as tcp://192.168.1.20:5557\n"
     "  --actions URL      where it takes actions (the same host, port " ACTIONS_PORT ")\n"
     "  --port PORT        of the page (8080); 0: any free one\n"
+    "  --preview          small pictures, for thin links (net.preview_scale, net.preview_rate_hz\n"
+    "                     of the vehicle's settings)\n"
     "  --listen ADDRESS   where to serve the page (" DEFAULT_ADDRESS "); * : everywhere.\n"
     "                     Beyond the loopback a token is demanded, and printed with the URL\n"
     "  --token TOKEN      demand this one: 8 to 64 letters, digits, - and _\n"
@@ -50,7 +52,7 @@ static const char HELP[] =
 struct options {
     const char *vehicle, *actions, *address, *token, *code;
     int64_t port;
-    bool pair, insecure;
+    bool pair, preview, insecure;
 };
 
 static bool is_endpoint(const char *url)
@@ -72,6 +74,7 @@ static int read_options(int argc, char **argv, struct options *o)
         OPT_PORT,
         OPT_LISTEN,
         OPT_TOKEN,
+        OPT_PREVIEW,
         OPT_PAIR,
         OPT_CODE,
         OPT_INSECURE
@@ -82,6 +85,7 @@ static int read_options(int argc, char **argv, struct options *o)
         {"port", required_argument, NULL, OPT_PORT},
         {"listen", required_argument, NULL, OPT_LISTEN},
         {"token", required_argument, NULL, OPT_TOKEN},
+        {"preview", no_argument, NULL, OPT_PREVIEW},
         {"pair", no_argument, NULL, OPT_PAIR},
         {"code", required_argument, NULL, OPT_CODE},
         {"insecure", no_argument, NULL, OPT_INSECURE},
@@ -109,6 +113,9 @@ static int read_options(int argc, char **argv, struct options *o)
             break;
         case OPT_TOKEN:
             o->token = optarg;
+            break;
+        case OPT_PREVIEW:
+            o->preview = true;
             break;
         case OPT_PAIR:
             o->pair = true;
@@ -193,8 +200,11 @@ static int pair(const struct options *o, struct sl_error *err)
 static int serve(const struct options *o, struct sl_error *err)
 {
     struct view_server *server;
-    struct view_server_config config = {
-        .vehicle = o->vehicle, .actions = o->actions, .insecure = o->insecure};
+    struct view_server_config config = {.vehicle = o->vehicle,
+                                        .actions = o->actions,
+                                        .pictures = o->preview ? VIEW_PREVIEW_TOPIC
+                                                               : view_topic_name(VIEW_FRAME),
+                                        .insecure = o->insecure};
     int rc = view_access_init(&config.access, o->token, !view_listen_is_loopback(o->address), err);
     if (rc != 0)
         return rc;

@@ -117,15 +117,21 @@ static int read_common(struct view_message *m, struct sl_error *err)
     return 0;
 }
 
+static bool is(const char *name, const void *topic, size_t topic_bytes)
+{
+    return strlen(name) == topic_bytes && memcmp(name, topic, topic_bytes) == 0;
+}
+
 int view_message_read(struct view_message *message, const void *topic, size_t topic_bytes,
                       const void *meta, size_t meta_bytes, const void *payload,
                       size_t payload_bytes, struct sl_error *err)
 {
     memset(message, 0, sizeof *message);
     unsigned which = 0;
-    while (which < VIEW_TOPICS &&
-           (strlen(TOPICS[which]) != topic_bytes || memcmp(TOPICS[which], topic, topic_bytes) != 0))
+    while (which < VIEW_TOPICS && !is(TOPICS[which], topic, topic_bytes))
         which++;
+    if (is(VIEW_PREVIEW_TOPIC, topic, topic_bytes))
+        which = VIEW_FRAME;
     if (which == VIEW_TOPICS)
         return sl_error_set(err, -EBADMSG, "a topic that there is not");
     message->topic = (enum view_topic)which;

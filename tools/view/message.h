@@ -22,6 +22,9 @@ enum view_topic {
     VIEW_TOPICS,
 };
 
+/* Frames may come from this topic instead of their own: smaller ones. */
+#define VIEW_PREVIEW_TOPIC "preview"
+
 /* "frame", "detection" and so on. */
 const char *view_topic_name(enum view_topic topic);
 

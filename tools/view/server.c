@@ -17,7 +17,8 @@
 #define REPORT_NS       (500 * SL_NS_PER_MS)
 #define TELL_NS         (500 * SL_NS_PER_MS)
 #define EXPIRES_MS      1000
-#define DESCRIPTORS_MAX 128 /* connections and all: more are turned away */
+#define GIVE_UP_NS      SL_NS_PER_S /* without a word: connections are made anew */
+#define DESCRIPTORS_MAX 128         /* connections and all: more are turned away */
 
 struct view_server *view_server_of(struct lws *wsi)
 {
@@ -193,7 +194,7 @@ static void report(struct view_server *server, uint64_t now_ns)
     if (age_ms < 0.0)
         return;
     cJSON *args = cJSON_CreateObject();
-    cJSON_AddStringToObject(args, "topic", "frame");
+    cJSON_AddStringToObject(args, "topic", server->pictures);
     cJSON_AddNumberToObject(args, "age_ms", age_ms);
     cJSON_AddNumberToObject(args, "shown_hz",
                             shown_hz > 0.0 ? shown_hz : server->vehicle.received_hz);
@@ -207,10 +208,8 @@ static void on_tick(lws_sorted_usec_list_t *timer)
     const uint64_t now_ns = sl_clock_now_ns();
     struct answers_of of = {server, 0, 0};
     drain(server);
-    view_link_tend(server->link,
-                   server->vehicle.link == VIEW_CONNECTING ||
-                       server->vehicle.link == VIEW_RECONNECTING,
-                   now_ns);
+    /* By what has come until now: a link that is just back must not be made anew. */
+    view_link_tend(server->link, now_ns > server->vehicle.heard_ns + GIVE_UP_NS, now_ns);
     server->vehicle.refused = view_link_refused(server->link);
     if (view_vehicle_tick(&server->vehicle, now_ns) || now_ns >= server->told_ns) {
         view_websocket_tell_link(server, now_ns);
@@ -316,7 +315,9 @@ int view_server_open(struct view_server **out, const struct view_server_config *
     server->port = config->port;
     server->listen_fd = config->listen_fd;
     view_vehicle_init(&server->vehicle, config->vehicle, sl_clock_now_ns());
-    int rc = view_link_open(&server->link, config->vehicle, config->actions, config->insecure, err);
+    server->pictures = config->pictures;
+    int rc = view_link_open(&server->link, config->vehicle, config->actions, config->pictures,
+                            config->insecure, err);
     if (rc == 0)
         rc = view_actions_init(&server->actions, server->link, err);
     if (rc == 0)

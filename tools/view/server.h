@@ -17,6 +17,7 @@ struct view_request;
 
 struct view_server_config {
     const char *vehicle, *actions; /* "tcp://host:port" */
+    const char *pictures;          /* topic that frames come from; lives for ever */
     bool insecure;                 /* the vehicle asks for no keys */
     int listen_fd;                 /* becomes the server's */
     uint16_t port;
@@ -30,6 +31,7 @@ struct view_server {
     struct lws_vhost *vhost;
     int listen_fd;
 
+    const char *pictures; /* topic */
     struct view_link *link;
     struct view_vehicle vehicle;
     struct view_actions actions;

@@ -7,10 +7,10 @@
 
 #include "rt/clock.h"
 
-#define FRAME_MAGIC 0x46594b53u /* "SKYF" */
-#define SILENCE_NS  SL_NS_PER_S
-#define FIGURES_NS  (3 * SL_NS_PER_S) /* they come once a second */
-#define JSON_MAX    131072            /* of a text for browsers: metadata, printed anew */
+#define FRAME_MAGIC 0x46594b53u          /* "SKYF" */
+#define SILENCE_NS  (300 * SL_NS_PER_MS) /* six states: older pictures are not live either */
+#define FIGURES_NS  (3 * SL_NS_PER_S)    /* they come once a second */
+#define JSON_MAX    131072               /* of a text for browsers: metadata, printed anew */
 
 static const char *const LINK_STATES[] = {
     [VIEW_CONNECTING] = "connecting",

@@ -19,7 +19,7 @@ enum view_link_state {
     VIEW_CONNECTING,   /* nothing has come yet */
     VIEW_LIVE,         /* states come, the vehicle's control runs */
     VIEW_NO_VEHICLE,   /* states come, and say that control does not run */
-    VIEW_RECONNECTING, /* nothing has come for a second */
+    VIEW_RECONNECTING, /* nothing has come for 0.3 s */
 };
 
 struct view_frame {

@@ -15,7 +15,7 @@ const DEGREES = 180 / Math.PI;
 
 const $ = (id) => document.getElementById(id);
 const view = { link: null, state: null, stateAt: 0, session: null, sensedHz: 0, sensed: null, broken: 0,
-  age: null, shownTimes: [] };
+  age: null, oldTimer: 0, shownTimes: [] };
 
 const fixed = (value, digits) => (Number.isFinite(value) ? value.toFixed(digits) : "–");
 
@@ -46,6 +46,8 @@ function onShown(frame, at) {
   link.send({ type: "shown", frame_id: frame.id, hz: shownHz(at), ...(view.age.ms === null ? {} : { age_ms: view.age.ms }) });
   tellAge();
   tellStale();
+  clearTimeout(view.oldTimer); // not only when the page looks the next time
+  view.oldTimer = setTimeout(tellAge, OLD_MS - (view.age.ms ?? 0) + 1);
 }
 
 function tellStale() {
@@ -55,7 +57,7 @@ function tellStale() {
 }
 
 // The age of the picture on the screen: as it was when drawn while pictures keep coming, and
-// growing when they do not.
+// growing when they do not. Whether it is old is judged by how old it is now.
 function tellAge() {
   const age = view.age, box = $("age");
   if (age === null) return;
@@ -63,7 +65,7 @@ function tellAge() {
   const waiting = now - age.at;
   const still = waiting > SLOW_MS;
   const ms = age.ms === null ? null : still ? age.ms + waiting : age.ms;
-  const old = !link.open || waiting > OLD_MS || (ms !== null && ms > OLD_MS);
+  const old = !link.open || waiting + (age.ms ?? 0) > OLD_MS;
   const level = old ? "old" : ms === null ? "none" : ms > SLOW_MS ? "slow" : "good";
   box.dataset.level = level;
   $("age-live").textContent = { old: "not live", none: "age unknown", slow: "slow", good: "live" }[level];
