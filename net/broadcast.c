@@ -18,6 +18,7 @@
  * tenths of a second of video, after which the next ones are dropped for it. */
 #define QUEUE_MESSAGES   8
 #define QUEUE_BYTES      (128 << 10)
+#define AT_ONCE          256
 #define SUBSCRIPTION_MAX 64 /* bytes that a subscriber may send at once */
 
 static const char *const NAMES[SL_TOPIC_COUNT] = {"frame", "preview", "raw", "detection",
@@ -111,7 +112,9 @@ void sl_broadcast_listen(struct sl_broadcast *broadcast, uint64_t now_ns)
         return;
     char bytes[SUBSCRIPTION_MAX + 1];
     int size;
-    while ((size = zmq_recv(broadcast->listening.socket, bytes, sizeof bytes, ZMQ_DONTWAIT)) >= 0)
+    /* A client that floods must not keep pictures and actions waiting. */
+    for (int i = 0; i < AT_ONCE && (size = zmq_recv(broadcast->listening.socket, bytes,
+                                                    sizeof bytes, ZMQ_DONTWAIT)) >= 0)
         if (size <= (int)sizeof bytes)
             count(broadcast, bytes, (size_t)size);
 }
