@@ -111,12 +111,14 @@ void sl_broadcast_listen(struct sl_broadcast *broadcast, uint64_t now_ns)
     if (broadcast->listening.socket == NULL)
         return;
     char bytes[SUBSCRIPTION_MAX + 1];
-    int size;
     /* A client that floods must not keep pictures and actions waiting. */
-    for (int i = 0; i < AT_ONCE && (size = zmq_recv(broadcast->listening.socket, bytes,
-                                                    sizeof bytes, ZMQ_DONTWAIT)) >= 0)
+    for (int i = 0; i < AT_ONCE; i++) {
+        const int size = zmq_recv(broadcast->listening.socket, bytes, sizeof bytes, ZMQ_DONTWAIT);
+        if (size < 0)
+            break;
         if (size <= (int)sizeof bytes)
             count(broadcast, bytes, (size_t)size);
+    }
 }
 
 int sl_broadcast_send(struct sl_broadcast *broadcast, enum sl_topic topic, cJSON *metadata,

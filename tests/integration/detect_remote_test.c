@@ -19,11 +19,11 @@
 #include <cjson/cJSON.h>
 #include <zmq.h>
 
+#include "../unit/keys_folder.h"
 #include "net/detect_wire.h"
 #include "net/link.h"
 #include "rt/clock.h"
 #include "tests/integration/programs.h"
-#include "../unit/keys_folder.h"
 
 #define SECONDS    (20 * SL_NS_PER_S)
 #define OFFSET_M   0.123f /* what this server answers; the built-in detector finds no lane */

@@ -23,6 +23,7 @@
 #include <zmq.h>
 
 #include "../unit/detect_paint.h"
+#include "../unit/keys_folder.h"
 #include "app/config/convert.h"
 #include "app/config/settings.h"
 #include "net/detect_client.h"
@@ -31,7 +32,6 @@
 #include "net/jpeg.h"
 #include "rt/clock.h"
 #include "tests/integration/programs.h"
-#include "../unit/keys_folder.h"
 
 #define SETTINGS            SL_SOURCE_DIR "/board/sim/skylane.ini"
 #define MAX_M               0.25 /* as for the built-in detector, in tests/integration/laps */
