@@ -84,6 +84,7 @@ bool sl_guard_paired(const struct sl_guard *guard)
 
 bool sl_guard_advice(const struct sl_guard *guard, struct sl_error *advice)
 {
+    advice->text[0] = '\0';
     if (guard->zap == NULL)
         sl_error_set(advice, 0,
                      "no keys (--insecure): whoever reaches these sockets can watch and command");
