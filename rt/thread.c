@@ -95,6 +95,17 @@ static int create(struct sl_thread *thread, const struct sl_thread_config *confi
     return rc;
 }
 
+bool sl_thread_keep_off(const int *cores, int count)
+{
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) != 0)
+        return false;
+    for (int i = 0; i < count; i++)
+        if (cores[i] >= 0 && cores[i] < CPU_SETSIZE)
+            CPU_CLR(cores[i], &set);
+    return CPU_COUNT(&set) > 0 && sched_setaffinity(0, sizeof set, &set) == 0;
+}
+
 /* A user who was granted rtprio has it as the hard limit. */
 static void raise_rtprio_limit(void)
 {

@@ -39,6 +39,12 @@ void sl_thread_join(struct sl_thread *thread);
  * remedy. Tries it on a short thread. */
 int sl_thread_may_fifo(int priority, struct sl_error *err);
 
+/* Keeps the calling thread, and those that it starts, off these cores: `cores`
+ * holds `count` numbers, of which those below 0 stand for none. Where no core would
+ * remain it changes nothing: sharing a core is better than not running. True if it
+ * keeps off all of them. */
+bool sl_thread_keep_off(const int *cores, int count);
+
 /* A periodic loop on absolute deadlines, and what it always counts: how late
  * each round began, and how often later than allowed. One thread. */
 struct sl_loop {

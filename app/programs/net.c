@@ -20,6 +20,7 @@
 #include "net_vehicle.h"
 #include "rt/cli.h"
 #include "rt/clock.h"
+#include "rt/thread.h"
 
 #define VERB            "net"
 #define MEMORY_MAX      (UINT64_C(512) << 20)
@@ -89,11 +90,15 @@ static void bound_memory(void)
 #endif
 }
 
-/* Below everything else: whatever runs on this machine goes first. Before there
- * are threads, which inherit it. */
-static void step_back(void)
+/* Below everything else: whatever runs on this machine goes first. And off the cores
+ * that the settings give to the control path: the kernel's work for our packets is
+ * done where we run, and outside PREEMPT_RT it goes before every thread. Before there
+ * are threads, which inherit both. */
+static void step_back(const struct sl_settings *s)
 {
     const struct sched_param none = {0};
+    const int taken[] = {s->realtime.camera_cpu, s->realtime.detect_cpu, s->realtime.control_cpu};
+    sl_thread_keep_off(taken, sizeof taken / sizeof taken[0]);
     if (sched_setscheduler(0, SCHED_IDLE, &none) != 0)
         setpriority(PRIO_PROCESS, 0, 19);
     syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_IDLE);
@@ -345,7 +350,7 @@ static int serve(const struct sl_settings_options *options, const char *broadcas
         rc = sl_settings_options_apply(options, &net.settings, &err);
     if (rc == 0)
         rc = sl_settings_check(&net.settings, &err);
-    step_back();
+    step_back(&net.settings);
     bound_memory();
     if (rc == 0)
         rc = open_all(&net, insecure, &err);

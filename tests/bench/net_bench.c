@@ -9,6 +9,7 @@
 #include "rt/cli.h"
 #include "rt/clock.h"
 #include "rt/records.h"
+#include "rt/thread.h"
 #include "tests/bench/net_bench.h"
 
 #define BUSY_LOAD   0.5
@@ -21,7 +22,7 @@ static const char HELP[] =
     "net_bench - what watching the vehicle costs, and whether it costs control anything\n"
     "\n"
     "usage: net_bench [--rounds N] [--seconds N] [--kills N] [--rate HZ] [--port N]\n"
-    "                 [--json FILE] [--markdown] [--smoke]\n"
+    "                 [--core N] [--json FILE] [--markdown] [--smoke]\n"
     "\n"
     "One drive: simulator, vehicle and the skylane net that the vehicle starts, at 30 frames of\n"
     "800x600 a second. Each round has nobody watch (twice), one viewer, ten subscribers (one\n"
@@ -37,6 +38,8 @@ static const char HELP[] =
     "  --kills N      in all (50)\n"
     "  --rate HZ      of the camera (30); more give more samples from camera to actuator\n"
     "  --port N       first of three TCP ports (15557), below those that the kernel hands out\n"
+    "  --core N       of the control path, and of nothing else that is started here; without\n"
+    "                 it, all share all cores\n"
     "  --json FILE    all figures (- : standard output, and no tables)\n"
     "  --markdown     the tables as Markdown\n"
     "  --smoke        only whether all figures are there: limits do not count\n"
@@ -54,7 +57,7 @@ static const char HELP[] =
     "exit status: 0 (measured, limits kept), 1 (failed, or a limit passed: OVER), 2 (misuse)\n";
 
 struct bench {
-    int64_t rounds, seconds, kills, rate_hz, port;
+    int64_t rounds, seconds, kills, rate_hz, port, core;
     const char *json;
     bool markdown, smoke;
     struct vehicle vehicle;
@@ -175,7 +178,7 @@ static int run_slot(struct bench *b, enum phase phase, int twin, int64_t round,
     int rc = start_peers(b, phase, err);
     if (rc != 0)
         return rc;
-    floor_start(&floor, b->vehicle.folder, phase == PHASE_KILL ? KILL_S : (double)b->seconds);
+    floor_start(&floor, &b->vehicle, phase == PHASE_KILL ? KILL_S : (double)b->seconds);
     const pid_t net = vehicle_net(&b->vehicle);
     const double cpu_s = process_cpu_s(net);
     read_steal(&stolen[0], &ticks[0]);
@@ -243,10 +246,12 @@ static int measure(struct bench *b, struct sl_error *err)
     }
     if (!room)
         return sl_error_set(err, -ENOMEM, "no memory for the figures");
+    const int core = (int)b->core;
+    sl_thread_keep_off(&core, 1); /* and whoever is started */
     int rc = peers_open(&b->peers, (int)b->port, err);
     progress("waiting until it drives", 0, 0);
     if (rc == 0)
-        rc = vehicle_start(&b->vehicle, (int)b->port, (int)b->rate_hz, err);
+        rc = vehicle_start(&b->vehicle, (int)b->port, (int)b->rate_hz, core, err);
     if (rc == 0)
         rc = run_rounds(b, err);
     progress("the encoder alone", 0, 0);
@@ -291,13 +296,19 @@ static int bench(struct bench *b)
 
 int main(int argc, char **argv)
 {
-    static const struct option OPTIONS[] = {
-        {"rounds", required_argument, NULL, 'r'}, {"seconds", required_argument, NULL, 's'},
-        {"kills", required_argument, NULL, 'k'},  {"port", required_argument, NULL, 'p'},
-        {"rate", required_argument, NULL, 'f'},   {"json", required_argument, NULL, 'j'},
-        {"markdown", no_argument, NULL, 'm'},     {"smoke", no_argument, NULL, 'S'},
-        {"help", no_argument, NULL, 'h'},         {0}};
-    static struct bench b = {.rounds = 10, .seconds = 5, .kills = 50, .rate_hz = 30, .port = 15557};
+    static const struct option OPTIONS[] = {{"rounds", required_argument, NULL, 'r'},
+                                            {"seconds", required_argument, NULL, 's'},
+                                            {"kills", required_argument, NULL, 'k'},
+                                            {"port", required_argument, NULL, 'p'},
+                                            {"rate", required_argument, NULL, 'f'},
+                                            {"core", required_argument, NULL, 'c'},
+                                            {"json", required_argument, NULL, 'j'},
+                                            {"markdown", no_argument, NULL, 'm'},
+                                            {"smoke", no_argument, NULL, 'S'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {0}};
+    static struct bench b = {
+        .rounds = 10, .seconds = 5, .kills = 50, .rate_hz = 30, .core = -1, .port = 15557};
     struct sl_error err = {0};
     opterr = 0;
     for (int option; (option = getopt_long(argc, argv, ":h", OPTIONS, NULL)) != -1;) {
@@ -317,6 +328,10 @@ int main(int argc, char **argv)
             break;
         case 'p':
             rc = sl_cli_integer(optarg, "--port", 1, 65533, &b.port, &err);
+            break;
+        case 'c':
+            rc = sl_cli_integer(optarg, "--core", 0, sysconf(_SC_NPROCESSORS_ONLN) - 1, &b.core,
+                                &err);
             break;
         case 'j':
             b.json = optarg;

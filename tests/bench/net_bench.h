@@ -31,6 +31,7 @@ struct vehicle {
     struct sl_bus_reader *commands, *states;
     struct command *seen; /* every command */
     size_t count, room;
+    int core;      /* of the control path; -1: any */
     uint64_t lost; /* commands that were overwritten before they were read */
 };
 
@@ -46,9 +47,10 @@ struct command {
 #define VEHICLE_QUALITY     80
 
 /* Starts simulator and vehicle, which starts skylane net on `port` (broadcast),
- * the next (actions) and the one after (figures), and waits until it drives. 0,
- * or what failed; vehicle_stop() cleans up in either case. */
-int vehicle_start(struct vehicle *v, int port, int camera_hz, struct sl_error *err);
+ * the next (actions) and the one after (figures), and waits until it drives. The
+ * control path runs on `core` (-1: any). 0, or what failed; vehicle_stop() cleans
+ * up in either case. */
+int vehicle_start(struct vehicle *v, int port, int camera_hz, int core, struct sl_error *err);
 void vehicle_stop(struct vehicle *v);
 
 /* Takes the commands that came since: to be called ten times a second. 0, or
@@ -135,8 +137,9 @@ struct floor_run {
     char path[96];
 };
 
-/* Begins to measure for so long. Does nothing where cyclictest is not installed. */
-void floor_start(struct floor_run *f, const char *folder, double seconds);
+/* Begins to measure for so long, on the core of the control path. Does nothing where cyclictest is
+ * not installed. */
+void floor_start(struct floor_run *f, const struct vehicle *v, double seconds);
 
 struct series;
 /* Its samples, once it is over; it is ended if it is not. */

@@ -17,10 +17,11 @@
 #define STRING(x)    STRING_OF(x)
 #define STRING_OF(x) #x
 
-void floor_start(struct floor_run *f, const char *folder, double seconds)
+void floor_start(struct floor_run *f, const struct vehicle *v, double seconds)
 {
-    char loops[24];
-    snprintf(f->path, sizeof f->path, "%s/floor.txt", folder);
+    char loops[24], core[24];
+    snprintf(f->path, sizeof f->path, "%s/floor.txt", v->folder);
+    snprintf(core, sizeof core, "--affinity=%d", v->core);
     snprintf(loops, sizeof loops, "%.0f", seconds * 1e6 / INTERVAL_US);
     fflush(NULL);
     f->pid = fork();
@@ -33,7 +34,8 @@ void floor_start(struct floor_run *f, const char *folder, double seconds)
     dup2(nowhere, STDERR_FILENO);
     /* --laptop: without it, it keeps all cores from sleeping as long as it runs. */
     execlp("cyclictest", "cyclictest", "-q", "-m", "--laptop", "-p", PRIORITY, "-i",
-           STRING(INTERVAL_US), "-h", STRING(HISTOGRAM_US), "-l", loops, (char *)NULL);
+           STRING(INTERVAL_US), "-h", STRING(HISTOGRAM_US), "-l", loops,
+           v->core >= 0 ? core : (char *)NULL, (char *)NULL);
     _exit(127);
 }
 

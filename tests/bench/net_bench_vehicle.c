@@ -130,10 +130,11 @@ static int check_port(int port, struct sl_error *err)
                                strerror(code));
 }
 
-int vehicle_start(struct vehicle *v, int port, int camera_hz, struct sl_error *err)
+int vehicle_start(struct vehicle *v, int port, int camera_hz, int core, struct sl_error *err)
 {
+    char camera[40], detect[40], control[40];
     char keys[80], rate[16], broadcast[64], actions[64], metrics[64];
-    *v = (struct vehicle){0};
+    *v = (struct vehicle){.core = core};
     for (int i = 0; i < 3; i++)
         if (check_port(port + i, err) != 0)
             return -EADDRINUSE;
@@ -147,6 +148,9 @@ int vehicle_start(struct vehicle *v, int port, int camera_hz, struct sl_error *e
     snprintf(broadcast, sizeof broadcast, "-onet.broadcast=tcp://127.0.0.1:%d", port);
     snprintf(actions, sizeof actions, "-onet.actions=tcp://127.0.0.1:%d", port + 1);
     snprintf(metrics, sizeof metrics, "-onet.metrics=127.0.0.1:%d", port + 2);
+    snprintf(camera, sizeof camera, "-orealtime.camera_cpu=%d", core);
+    snprintf(detect, sizeof detect, "-orealtime.detect_cpu=%d", core);
+    snprintf(control, sizeof control, "-orealtime.control_cpu=%d", core);
     int rc = open_reader(&v->commands, SL_BUS_COMMAND, SL_RECORD_COMMAND, sizeof(struct sl_command),
                          err);
     if (rc == 0)
@@ -165,6 +169,9 @@ int vehicle_start(struct vehicle *v, int port, int camera_hz, struct sl_error *e
                          broadcast,
                          actions,
                          metrics,
+                         camera,
+                         detect,
+                         control,
                          NULL};
     v->sim = start(v, sim);
     v->run = start(v, run);

@@ -138,6 +138,47 @@ static void idle_processes_have_idle_threads(void **state)
     assert_int_equal(WEXITSTATUS(status), 0);
 }
 
+static void *tell_cores(void *argument)
+{
+    sched_getaffinity(0, sizeof(cpu_set_t), argument);
+    return NULL;
+}
+
+/* In a child: the others keep their cores. */
+static void processes_keep_off_cores(void **state)
+{
+    (void)state;
+    const pid_t child = fork();
+    if (child == 0) {
+        const struct sl_thread_config config = {.name = "test", .priority = 0, .cpu = -1};
+        struct sl_thread thread;
+        cpu_set_t before, after;
+        int taken[] = {-1, 0, 5000}, all[CPU_SETSIZE];
+        sched_getaffinity(0, sizeof before, &before);
+        while (!CPU_ISSET(taken[1], &before))
+            taken[1]++;
+        const bool kept = sl_thread_keep_off(taken, 3);
+        if (kept != (CPU_COUNT(&before) > 1) ||
+            sl_thread_start(&thread, &config, tell_cores, &after, NULL) != 0)
+            _exit(1);
+        sl_thread_join(&thread);
+        if (kept)
+            CPU_CLR(taken[1], &before);
+        if (!CPU_EQUAL(&before, &after))
+            _exit(2);
+        for (int i = 0; i < CPU_SETSIZE; i++)
+            all[i] = i;
+        if (sl_thread_keep_off(all, CPU_SETSIZE))
+            _exit(3);
+        sched_getaffinity(0, sizeof after, &after);
+        _exit(CPU_EQUAL(&before, &after) ? 0 : 4);
+    }
+    int status = -1;
+    assert_true(child > 0 && waitpid(child, &status, 0) == child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 static void bad_threads_are_refused(void **state)
 {
     (void)state;
@@ -423,6 +464,7 @@ int main(void)
         cmocka_unit_test(lateness_and_misses_are_counted),
         cmocka_unit_test(periodic_loop_keeps_its_deadlines),
         cmocka_unit_test(idle_processes_have_idle_threads),
+        cmocka_unit_test(processes_keep_off_cores),
         cmocka_unit_test(bad_threads_are_refused),
         cmocka_unit_test(stacks_are_touched_beforehand),
         cmocka_unit_test(arena_gives_out_touched_memory),
