@@ -84,7 +84,18 @@ struct sl_bus_loan {
     void *data; /* `capacity` bytes, 64-byte aligned, page aligned above 4 KiB */
     size_t capacity;
     void *meta;    /* SL_BUS_META_BYTES, zeroed; struct sl_frame_info for frames */
-    uint32_t slot; /* private */
+    uint32_t slot; /* its number; `data` is sl_bus_writer_payloads().base + slot * stride_bytes */
+};
+
+/* Where the payloads of all slots lie, for devices that write there by
+ * themselves. */
+struct sl_bus_payloads {
+    uint8_t *base;
+    size_t stride_bytes;   /* from a slot to the next; whole pages above 4 KiB, and no slot of
+                            * up to 2 MiB lies across two huge pages */
+    size_t capacity_bytes; /* of a slot */
+    uint32_t count;        /* slots */
+    int fd;                /* the sealed memfd that is mapped at `base`; stays the writer's */
 };
 
 /* What a reader is lent, until it releases it. Read-only memory. */
@@ -117,8 +128,10 @@ uint32_t sl_bus_writer_pages(const struct sl_bus_writer *writer);
 
 /* Lends the slot to fill next: never the newest, and never one that a reader
  * holds while any other is left; else the oldest held one, whose reader will
- * learn of it. One loan at a time. Never blocks or fails, makes no system
- * call; bounded by slots times readers. */
+ * learn of it. Several loans at a time are possible, one for each buffer of a
+ * device; each but the first takes a slot from the ring, which needs two beside
+ * them: the newest, and one to lend next. `data` is NULL if there is none left.
+ * Never blocks, makes no system call; bounded by slots times readers. */
 void sl_bus_loan(struct sl_bus_writer *writer, struct sl_bus_loan *loan);
 
 /* Makes the loaned slot the newest and wakes who waits. `size` is at most the
@@ -134,6 +147,9 @@ void sl_bus_cancel(struct sl_bus_writer *writer, struct sl_bus_loan *loan);
 /* loan, copy, publish in one: for small records. */
 void sl_bus_write(struct sl_bus_writer *writer, const void *record, size_t size,
                   uint64_t measured_ns);
+
+/* Holds until close. */
+void sl_bus_writer_payloads(const struct sl_bus_writer *writer, struct sl_bus_payloads *payloads);
 
 /* How often the writer had to take a slot from a reader that held it. */
 uint64_t sl_bus_writer_overruns(const struct sl_bus_writer *writer);

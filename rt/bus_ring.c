@@ -100,12 +100,13 @@ static uint64_t held_slots(const struct sl_ring_writer *w, bool by_own_only)
     return held;
 }
 
-/* The slot with the oldest record among those not excluded; slot_count if none. */
+/* The slot with the oldest record among those not excluded nor on loan;
+ * slot_count if none. */
 static uint32_t oldest_slot(const struct sl_ring_writer *w, uint64_t excluded)
 {
     uint32_t best = w->slot_count;
     for (uint32_t s = 0; s < w->slot_count; s++) {
-        if (s == w->newest_slot || (excluded >> s & 1) != 0)
+        if (s == w->newest_slot || ((excluded | w->loaned) >> s & 1) != 0)
             continue;
         if (best == w->slot_count || w->slot_seq[s] < w->slot_seq[best])
             best = s;
@@ -165,14 +166,22 @@ uint32_t sl_ring_loan(struct sl_ring_writer *w)
         s = take_free_slot(w, true);
         if (s == w->slot_count) {
             s = oldest_slot(w, 0);
+            if (s == w->slot_count)
+                return s;
             atomic_store_explicit(&w->slots[s].seq, 0, memory_order_relaxed);
             full_fence(); /* as in take_free_slot() */
         }
         count_overrun(w, s);
     }
     w->slot_seq[s] = 0;
+    w->loaned |= UINT64_C(1) << s;
     memset(w->slots[s].meta, 0, sizeof w->slots[s].meta);
     return s;
+}
+
+void sl_ring_cancel(struct sl_ring_writer *w, uint32_t s)
+{
+    w->loaned &= ~(UINT64_C(1) << s); /* its seq is 0 already: nobody can take it */
 }
 
 static void store_facts(struct sl_ring_facts *facts, size_t size, uint64_t measured_ns,
@@ -194,6 +203,7 @@ void sl_ring_publish(struct sl_ring_writer *w, uint32_t s, size_t size, uint64_t
     store_facts(&slot->facts, size, measured_ns, now_ns, memory_order_relaxed);
     w->slot_seq[s] = seq;
     w->newest_slot = s;
+    w->loaned &= ~(UINT64_C(1) << s);
     /* SYNC with the acquire of seq in slot_still_has(): the payload is there
      * before its number is. */
     atomic_store_explicit(&slot->seq, seq, memory_order_release);

@@ -140,6 +140,7 @@ struct sl_ring_writer {
     size_t slot_bytes;   /* depends on what lies in shared memory       */
     size_t capacity_bytes;
     uint32_t newest_slot; /* slot_count: none */
+    uint64_t loaned;      /* bit s: slot s is being filled */
     uint64_t slot_seq[SL_BUS_SLOTS_MAX];
     _Atomic uint64_t seq;       /* records published; others may look */
     _Atomic uint64_t newest_ns; /* when the last was */
@@ -163,9 +164,17 @@ void sl_ring_create(struct sl_ring_writer *writer, void *ring, void *payloads, u
 uint32_t sl_ring_add_user(struct sl_ring_writer *writer, struct sl_ring_rows *rows, bool foreign);
 
 /* The slot to fill next: the oldest that nobody holds; else the oldest that
- * only foreign users hold; else the oldest of all but the newest. Bounded: at
- * most 2 * slot_count looks at the rows. */
+ * only foreign users hold; else the oldest of all but the newest. slot_count if
+ * all but the newest are on loan already. Bounded: at most 2 * slot_count looks
+ * at the rows.
+ *
+ * To the readers a slot on loan is an empty one, for however long it lasts: what
+ * holds for one loan at a time holds for several, in a ring that has so many
+ * slots fewer meanwhile. */
 uint32_t sl_ring_loan(struct sl_ring_writer *writer);
+
+/* Gives a loaned slot back unpublished. */
+void sl_ring_cancel(struct sl_ring_writer *writer, uint32_t slot);
 
 /* Makes the loaned slot the newest, and orders that before the look at who
  * sleeps. */

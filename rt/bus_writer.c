@@ -19,6 +19,7 @@
 #include "rt/thread.h"
 
 #define PLAIN_PAGE     ((size_t)4096)
+#define HUGE_PAGE      ((size_t)2 << 20)
 #define SLOT_BYTES_MAX ((size_t)1 << 30)
 
 struct sl_bus_writer {
@@ -137,11 +138,13 @@ static void wake_readers(struct sl_bus_writer *w)
 
 void sl_bus_loan(struct sl_bus_writer *w, struct sl_bus_loan *loan)
 {
-    uint32_t s = sl_ring_loan(&w->ring);
-    *loan = (struct sl_bus_loan){.data = w->ring.payloads + s * w->ring.slot_bytes,
-                                 .capacity = w->ring.capacity_bytes,
-                                 .meta = w->ring.slots[s].meta,
-                                 .slot = s};
+    const uint32_t s = sl_ring_loan(&w->ring);
+    *loan = (struct sl_bus_loan){.slot = s};
+    if (s < w->ring.slot_count)
+        *loan = (struct sl_bus_loan){.data = w->ring.payloads + s * w->ring.slot_bytes,
+                                     .capacity = w->ring.capacity_bytes,
+                                     .meta = w->ring.slots[s].meta,
+                                     .slot = s};
 }
 
 void sl_bus_publish(struct sl_bus_writer *w, struct sl_bus_loan *loan, size_t size,
@@ -153,7 +156,7 @@ void sl_bus_publish(struct sl_bus_writer *w, struct sl_bus_loan *loan, size_t si
 
 void sl_bus_cancel(struct sl_bus_writer *w, struct sl_bus_loan *loan)
 {
-    (void)w; /* the slot's seq is 0 already: nobody can take it */
+    sl_ring_cancel(&w->ring, loan->slot);
     loan->data = NULL;
 }
 
@@ -168,6 +171,15 @@ void sl_bus_write(struct sl_bus_writer *w, const void *record, size_t size, uint
 uint32_t sl_bus_writer_pages(const struct sl_bus_writer *w)
 {
     return w->payloads.pages;
+}
+
+void sl_bus_writer_payloads(const struct sl_bus_writer *w, struct sl_bus_payloads *payloads)
+{
+    *payloads = (struct sl_bus_payloads){.base = w->ring.payloads,
+                                         .stride_bytes = w->ring.slot_bytes,
+                                         .capacity_bytes = w->ring.capacity_bytes,
+                                         .count = w->ring.slot_count,
+                                         .fd = w->payloads.fd};
 }
 
 uint64_t sl_bus_writer_overruns(const struct sl_bus_writer *w)
@@ -225,13 +237,27 @@ static size_t round_up(size_t value, size_t unit)
     return (value + unit - 1) / unit * unit;
 }
 
+/* From a slot to the next. On huge pages a slot lies within one, so that a device
+ * finds its memory in one piece. */
+static size_t slot_stride(const struct sl_bus_writer_config *config)
+{
+    size_t stride = round_up(config->slot_bytes, config->slot_bytes > PLAIN_PAGE ? PLAIN_PAGE : 64);
+    if (!config->huge_pages || stride <= PLAIN_PAGE)
+        return stride;
+    if (stride > HUGE_PAGE)
+        return round_up(stride, HUGE_PAGE);
+    size_t piece = PLAIN_PAGE;
+    while (piece < stride)
+        piece *= 2;
+    return piece;
+}
+
 static int make_ring(struct sl_bus_writer *w, const struct sl_bus_writer_config *config,
                      struct sl_error *err)
 {
     char what[SL_BUS_NAME_MAX + 8];
     snprintf(what, sizeof what, "bus %s", w->name);
-    size_t slot_bytes =
-        round_up(config->slot_bytes, config->slot_bytes > PLAIN_PAGE ? PLAIN_PAGE : 64);
+    const size_t slot_bytes = slot_stride(config);
     int rc = sl_bus_memory_create(&w->payloads, config->slot_count * slot_bytes, config->huge_pages,
                                   what, err);
     if (rc == 0)

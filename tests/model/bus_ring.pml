@@ -1,7 +1,8 @@
 /* The protocol of rt/bus_ring.c: who may have which slot.
  *
  * One writer, two readers, three slots, PUBS publications a writer's life,
- * readers and writer killed at any step, dead readers' rows cleared by the door,
+ * one or two slots on loan at a time (a device fills the other meanwhile), readers
+ * and writer killed at any step, dead readers' rows cleared by the door,
  * dead writers replaced.
  *
  * Memory is weaker than on any processor that this runs on: the writer's stores
@@ -23,6 +24,7 @@
 #define NREADERS 2
 #define ROOM     6
 #define NONE     255
+#define HALF     254 /* of a payload that is being filled */
 
 /* Places, as the buffer names them. */
 #define SEQ(s)  (s)
@@ -100,7 +102,7 @@ inline oldest(excluded) {
     s = NSLOTS;
     for (i : 0 .. NSLOTS - 1) {
         if
-        :: i != newest && ((excluded >> i) & 1) == 0 && (s == NSLOTS || slot_seq[i] < slot_seq[s]) -> s = i
+        :: i != newest && i != aside && ((excluded >> i) & 1) == 0 && (s == NSLOTS || slot_seq[i] < slot_seq[s]) -> s = i
         :: else
         fi
     }
@@ -116,6 +118,7 @@ inline look(r) {
 
 active proctype writer() {
     byte s, i, newest, held, tries;
+    byte aside = NONE; /* a slot on loan, beside s */
     bool forced;
 end_open:
     atomic {
@@ -123,7 +126,7 @@ end_open:
         d_step {
             for (i : 0 .. 2 * NSLOTS) { memory[i] = 0 }
             for (i : 0 .. NSLOTS - 1) { slot_seq[i] = 0 }
-            i = 0; number = 0; newest = NSLOTS; writer_alive = true
+            i = 0; number = 0; newest = NSLOTS; aside = NONE; writer_alive = true
         }
     }
 loan:
@@ -178,7 +181,7 @@ pick:
 fill:
     atomic {
         W_MAY_DIE;
-        assert(s != newest);
+        assert(s != newest && s != aside);
         d_step {
             for (i : 0 .. NREADERS - 1) {
                 if
@@ -186,8 +189,20 @@ fill:
                 :: else
                 fi
             }
-            i = 0
+            i = 0; slot_seq[s] = 0
         }
+        store(WORD(s), HALF, RELAXED)
+    }
+    atomic {
+        W_MAY_DIE;
+        if
+        :: aside == NONE -> aside = s; s = 0; forced = false; goto loan
+        :: aside != NONE -> i = s; s = aside; aside = i; i = 0
+        :: true
+        fi
+    }
+    atomic {
+        W_MAY_DIE;
         slot_seq[s] = number + 1;
         store(WORD(s), number + 1, RELAXED)
     }

@@ -71,6 +71,7 @@ static bool is_whole(bool plain, uint32_t slot, uint64_t seq)
 }
 
 static bool plain_payloads;
+static uint32_t beside; /* slots on loan beside the one that is published next */
 
 /* ---- threads ---- */
 
@@ -125,11 +126,18 @@ static void *read_records(void *argument)
 static void *write_records(void *argument)
 {
     (void)argument;
+    uint32_t loans[SLOTS_MAX], count = 0; /* in the order in which they are filled */
     for (uint64_t seq = 1; seq <= RECORDS; seq++) {
-        uint32_t slot = sl_ring_loan(&writer);
+        for (; count <= beside; count++) {
+            loans[count] = sl_ring_loan(&writer);
+            fill(plain_payloads, loans[count], 0);
+        }
+        uint32_t slot = loans[0];
+        memmove(&loans[0], &loans[1], --count * sizeof loans[0]);
         fill(plain_payloads, slot, seq);
         if (seq % 16 == 0) { /* a record that nobody ever sees */
             fill(plain_payloads, slot, 0);
+            sl_ring_cancel(&writer, slot);
             slot = sl_ring_loan(&writer);
             fill(plain_payloads, slot, seq);
         }
@@ -142,11 +150,12 @@ static void *write_records(void *argument)
 
 /* Two readers are there from the start; two of another user come while the
  * writer writes. One of each pair wants every record. */
-static void run(struct reading readings[READERS], uint32_t slot_count, bool plain)
+static void run(struct reading readings[READERS], uint32_t slot_count, uint32_t loans, bool plain)
 {
     memset(&memory, 0, sizeof memory);
     memset(&writer, 0, sizeof writer);
     plain_payloads = plain;
+    beside = loans - 1;
     assert_true(sl_ring_bytes(slot_count) <= sizeof memory.ring);
     sl_ring_create(&writer, memory.ring, plain ? (void *)memory.plain : (void *)memory.shared, 1,
                    slot_count, WORDS * 8, WORDS * 8);
@@ -178,7 +187,15 @@ static void plain_memory_without_overruns(void **state)
 {
     (void)state;
     struct reading readings[READERS] = {0};
-    run(readings, READERS + 2, true); /* all held, the newest, and the one being filled */
+    run(readings, READERS + 2, 1, true); /* all held, the newest, and the one being filled */
+    assert_int_equal(atomic_load(&writer.overruns), 0);
+}
+
+static void several_loans_without_overruns(void **state)
+{
+    (void)state;
+    struct reading readings[READERS] = {0};
+    run(readings, READERS + 4, 3, true);
     assert_int_equal(atomic_load(&writer.overruns), 0);
 }
 
@@ -186,7 +203,16 @@ static void overruns_are_told(void **state)
 {
     (void)state;
     struct reading readings[READERS] = {[0] = {.slow = true}, [1] = {.slow = true}};
-    run(readings, 3, false);
+    run(readings, 3, 1, false);
+    assert_true(atomic_load(&writer.overruns) > 0);
+    assert_true(readings[0].told + readings[1].told > 0);
+}
+
+static void overruns_are_told_with_several_loans(void **state)
+{
+    (void)state;
+    struct reading readings[READERS] = {[0] = {.slow = true}, [1] = {.slow = true}};
+    run(readings, 5, 3, false);
     assert_true(atomic_load(&writer.overruns) > 0);
     assert_true(readings[0].told + readings[1].told > 0);
 }
@@ -195,7 +221,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plain_memory_without_overruns),
+        cmocka_unit_test(several_loans_without_overruns),
         cmocka_unit_test(overruns_are_told),
+        cmocka_unit_test(overruns_are_told_with_several_loans),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

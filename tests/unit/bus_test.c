@@ -445,6 +445,47 @@ static void records_are_never_torn(void **state)
     sl_bus_writer_close(w);
 }
 
+/* As a camera does that has several buffers under way. */
+static void several_loans_at_a_time(void **state)
+{
+    (void)state;
+    struct sl_bus_writer *w = open_writer("several", 5, 64);
+    struct sl_bus_reader *r = open_reader("several", false);
+    struct sl_bus_payloads payloads;
+    struct sl_bus_loan loans[6];
+    struct sl_bus_view view;
+    sl_bus_writer_payloads(w, &payloads);
+    assert_int_equal(payloads.count, 5);
+    assert_int_equal(payloads.capacity_bytes, 64);
+    put(w, 1);
+    for (int i = 0; i < 4; i++) {
+        sl_bus_loan(w, &loans[i]);
+        assert_ptr_equal(loans[i].data, payloads.base + loans[i].slot * payloads.stride_bytes);
+        for (int k = 0; k < i; k++)
+            assert_int_not_equal(loans[k].slot, loans[i].slot);
+    }
+    sl_bus_loan(w, &loans[4]);
+    assert_null(loans[4].data); /* the newest stays */
+    assert_int_equal(sl_bus_acquire_newest(r, &view), 0);
+    assert_int_equal(*(const uint64_t *)view.data, 1);
+
+    sl_bus_cancel(w, &loans[1]); /* and is lent again */
+    sl_bus_loan(w, &loans[4]);
+    assert_int_equal(loans[4].slot, loans[1].slot);
+    sl_bus_loan(w, &loans[5]);
+    assert_null(loans[5].data);
+    memcpy(loans[2].data, &(uint64_t){2}, 8);
+    sl_bus_publish(w, &loans[2], 8, 0); /* not in the order in which they were lent */
+    sl_bus_loan(w, &loans[5]);          /* the reader holds the only one that is left */
+    assert_non_null(loans[5].data);
+    assert_int_equal(sl_bus_release(r, &view), -EOVERFLOW);
+    assert_int_equal(sl_bus_acquire_newest(r, &view), 0);
+    assert_int_equal(*(const uint64_t *)view.data, 2);
+    assert_int_equal(sl_bus_release(r, &view), 0);
+    sl_bus_reader_close(r);
+    sl_bus_writer_close(w);
+}
+
 static void huge_pages_or_plain_ones(void **state)
 {
     (void)state;
@@ -498,6 +539,7 @@ int main(void)
         cmocka_unit_test(dead_readers_give_their_slots_back),
         cmocka_unit_test(reader_limit_is_told),
         cmocka_unit_test(records_are_never_torn),
+        cmocka_unit_test(several_loans_at_a_time),
         cmocka_unit_test(huge_pages_or_plain_ones),
         cmocka_unit_test(nothing_is_left_behind),
     };
