@@ -62,7 +62,12 @@ static int open_camera(struct sl_drive *d, struct sl_error *err)
                                             .bus_writers = sl_settings_bus_writers(s),
                                             .fourcc = sl_frame_format_parse(s->camera.format),
                                             .rate_hz = s->camera.rate_hz,
-                                            .loop = s->camera.loop};
+                                            .loop = s->camera.loop,
+                                            .exposure_us = s->camera.exposure_us,
+                                            .gain = s->camera.gain,
+                                            .white_balance_k = s->camera.white_balance_k,
+                                            .focus = s->camera.focus,
+                                            .focus_locked = s->camera.focus >= 0};
     int rc = sl_camera_open(&d->camera.camera, &config, err);
     if (rc != 0)
         return rc;

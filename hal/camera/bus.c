@@ -173,6 +173,18 @@ static int bus_fill(void *state, void *memory, size_t capacity, struct sl_frame_
     }
 }
 
+static void bus_drops(const void *state, struct sl_camera_drops *drops)
+{
+    const struct bus_camera *b = state;
+    drops->late = b->missed;
+}
+
+static const char *bus_transfer(const void *state)
+{
+    (void)state;
+    return "copied from another bus";
+}
+
 static void bus_stop(void *state)
 {
     struct bus_camera *b = state;
@@ -197,6 +209,11 @@ const struct sl_camera_driver sl_camera_bus = {
     .open = bus_open,
     .start = bus_start,
     .fill = bus_fill,
+    .share = sl_camera_cannot_share,
+    .queue = sl_camera_cannot_queue,
+    .take = sl_camera_cannot_take,
+    .drops = bus_drops,
+    .transfer = bus_transfer,
     .stop = bus_stop,
     .close = bus_close,
     .problem = bus_problem,

@@ -12,6 +12,10 @@ struct sl_camera {
     const struct sl_camera_driver *driver;
     struct sl_camera_caps caps;
     bool started;
+    bool shares;     /* the device writes into areas by itself */
+    uint32_t areas;  /* so many of them */
+    uint64_t queued; /* bit i: area i is the device's */
+    size_t area_bytes;
     uint64_t refused;    /* frames that the driver took for good */
     bool own_problem;    /* the last fault was found here */
     struct sl_error why; /* that fault */
@@ -102,21 +106,15 @@ static int refuse(struct sl_camera *camera, int code, const char *text)
     return sl_error_set(&camera->why, code, "%s", text);
 }
 
-int sl_camera_fill(struct sl_camera *camera, void *memory, size_t capacity,
-                   struct sl_frame_info *info, uint64_t deadline_ns)
+/* What the driver says of a frame. Whoever made it, nobody behind this line has to
+ * distrust it. */
+static int judge(struct sl_camera *camera, int result, struct sl_frame_info *info, size_t capacity)
 {
-    if (!camera->started)
-        return refuse(camera, -EINVAL, "the camera is not started");
-    if (memory == NULL || capacity < camera->caps.frame_bytes)
-        return refuse(camera, -EINVAL, "the memory given for a frame is too small");
-    memset(info, 0, sizeof *info);
-    const int result = camera->driver->fill(camera->state, memory, capacity, info, deadline_ns);
     if (result != 0) {
         if (result != -ETIMEDOUT && result != -ENODATA)
             camera->own_problem = false;
         return result;
     }
-    /* Whoever made the frame, nobody behind this line has to distrust it. */
     if (sl_frame_check(info, capacity, &camera->why) != 0) {
         camera->own_problem = true;
         camera->refused++;
@@ -124,6 +122,77 @@ int sl_camera_fill(struct sl_camera *camera, void *memory, size_t capacity,
     }
     info->dropped += camera->refused;
     return 0;
+}
+
+int sl_camera_fill(struct sl_camera *camera, void *memory, size_t capacity,
+                   struct sl_frame_info *info, uint64_t deadline_ns)
+{
+    if (!camera->started || camera->shares)
+        return refuse(camera, -EINVAL,
+                      camera->started ? "the camera's frames come into shared areas"
+                                      : "the camera is not started");
+    if (memory == NULL || capacity < camera->caps.frame_bytes)
+        return refuse(camera, -EINVAL, "the memory given for a frame is too small");
+    memset(info, 0, sizeof *info);
+    const int result = camera->driver->fill(camera->state, memory, capacity, info, deadline_ns);
+    return judge(camera, result, info, capacity);
+}
+
+int sl_camera_share(struct sl_camera *camera, const struct sl_bus_payloads *areas,
+                    struct sl_error *err)
+{
+    if (camera->started || camera->shares)
+        return sl_error_set(err, -EALREADY, "the camera has its areas, or runs already");
+    if (areas->count > SL_BUS_SLOTS_MAX || areas->capacity_bytes < camera->caps.frame_bytes)
+        return sl_error_set(err, -EINVAL, "the areas given for frames are too many or too small");
+    const int failed = camera->driver->share(camera->state, areas, err);
+    if (failed)
+        return failed;
+    camera->shares = true;
+    camera->areas = areas->count;
+    camera->area_bytes = areas->capacity_bytes;
+    return 0;
+}
+
+int sl_camera_queue(struct sl_camera *camera, uint32_t area)
+{
+    if (!camera->started || !camera->shares || area >= camera->areas ||
+        (camera->queued >> area & 1) != 0)
+        return refuse(camera, -EINVAL, "this area can not be queued now");
+    const int result = camera->driver->queue(camera->state, area);
+    if (result == 0)
+        camera->queued |= UINT64_C(1) << area;
+    else
+        camera->own_problem = false;
+    return result;
+}
+
+int sl_camera_take(struct sl_camera *camera, uint32_t *area, struct sl_frame_info *info,
+                   uint64_t deadline_ns)
+{
+    if (!camera->started || !camera->shares)
+        return refuse(camera, -EINVAL, "the camera is not started, or has no areas");
+    memset(info, 0, sizeof *info);
+    int result = camera->driver->take(camera->state, area, info, deadline_ns);
+    const bool came = result == 0;
+    result = judge(camera, result, info, camera->area_bytes);
+    if (result == 0)
+        camera->queued &= ~(UINT64_C(1) << *area);
+    else if (came)
+        camera->driver->queue(camera->state, *area); /* it is no worse than before */
+    return result;
+}
+
+void sl_camera_drops(const struct sl_camera *camera, struct sl_camera_drops *drops)
+{
+    *drops = (struct sl_camera_drops){0};
+    camera->driver->drops(camera->state, drops);
+    drops->corrupt += camera->refused;
+}
+
+const char *sl_camera_transfer(const struct sl_camera *camera)
+{
+    return camera->driver->transfer(camera->state);
 }
 
 const char *sl_camera_problem(const struct sl_camera *camera)
@@ -136,6 +205,7 @@ void sl_camera_stop(struct sl_camera *camera)
     if (!camera->started)
         return;
     camera->started = false;
+    camera->queued = 0;
     camera->driver->stop(camera->state);
 }
 

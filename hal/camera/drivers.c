@@ -4,8 +4,5 @@
 #include <stddef.h>
 
 const struct sl_camera_driver *const sl_camera_drivers[] = {
-    &sl_camera_bus,
-    &sl_camera_file,
-    &sl_camera_pattern,
-    NULL,
+    &sl_camera_bus, &sl_camera_file, &sl_camera_pattern, &sl_camera_v4l2, NULL,
 };

@@ -45,6 +45,7 @@ struct file_camera {
     struct sl_pacer pacer;
     uint64_t taken;   /* frames that were due since opening: the last frame id */
     uint64_t dropped; /* of these, not delivered */
+    uint64_t bad;     /* of those, because they could not be read */
     struct sl_error why;
 };
 
@@ -395,6 +396,7 @@ static int file_fill(void *state, void *memory, size_t capacity, struct sl_frame
     }
     if (failed) {
         f->dropped++;
+        f->bad++;
         return -EPROTO;
     }
     info->frame_id = f->taken;
@@ -402,6 +404,19 @@ static int file_fill(void *state, void *memory, size_t capacity, struct sl_frame
     info->exposed_ns = f->due_ns;
     info->received_ns = sl_clock_now_ns();
     return 0;
+}
+
+static void file_drops(const void *state, struct sl_camera_drops *drops)
+{
+    const struct file_camera *f = state;
+    drops->late = f->dropped - f->bad;
+    drops->corrupt = f->bad;
+}
+
+static const char *file_transfer(const void *state)
+{
+    (void)state;
+    return "read from files";
 }
 
 static void file_stop(void *state)
@@ -434,6 +449,11 @@ const struct sl_camera_driver sl_camera_file = {
     .open = file_open,
     .start = file_start,
     .fill = file_fill,
+    .share = sl_camera_cannot_share,
+    .queue = sl_camera_cannot_queue,
+    .take = sl_camera_cannot_take,
+    .drops = file_drops,
+    .transfer = file_transfer,
     .stop = file_stop,
     .close = file_close,
     .problem = file_problem,

@@ -189,6 +189,18 @@ static int pattern_fill(void *state, void *memory, size_t capacity, struct sl_fr
     return 0;
 }
 
+static void pattern_drops(const void *state, struct sl_camera_drops *drops)
+{
+    const struct pattern_camera *p = state;
+    drops->late = p->dropped;
+}
+
+static const char *pattern_transfer(const void *state)
+{
+    (void)state;
+    return "drawn";
+}
+
 static void pattern_stop(void *state)
 {
     (void)state;
@@ -214,6 +226,11 @@ const struct sl_camera_driver sl_camera_pattern = {
     .open = pattern_open,
     .start = pattern_start,
     .fill = pattern_fill,
+    .share = sl_camera_cannot_share,
+    .queue = sl_camera_cannot_queue,
+    .take = sl_camera_cannot_take,
+    .drops = pattern_drops,
+    .transfer = pattern_transfer,
     .stop = pattern_stop,
     .close = pattern_close,
     .problem = pattern_problem,
