@@ -244,6 +244,36 @@ static void add_permit(cJSON *to, const void *data)
     sl_json_add_u64(to, "expires_ns", p->expires_ns);
 }
 
+static void add_text(cJSON *to, const char *key, const char *text, size_t size)
+{
+    char copy[256];
+    snprintf(copy, sizeof copy, "%.*s", (int)(size < sizeof copy ? size : sizeof copy - 1), text);
+    cJSON_AddStringToObject(to, key, copy);
+}
+
+static void add_camera(cJSON *to, const void *data)
+{
+    static const char *const TROUBLES[] = {"none", "stalled", "frozen", "black"};
+    const struct sl_camera_status *c = data;
+    sl_json_add_u64(to, "published_ns", c->published_ns);
+    sl_json_add_u64(to, "started_ns", c->started_ns);
+    add_word(to, "trouble", c->trouble,
+             c->trouble < sizeof TROUBLES / sizeof TROUBLES[0] ? TROUBLES[c->trouble] : NULL);
+    sl_json_add_u64(to, "trouble_ns", c->trouble_ns);
+    sl_json_add_u64(to, "frames", c->frames);
+    sl_json_add_u64(to, "dropped_sensor", c->dropped_sensor);
+    sl_json_add_u64(to, "dropped_no_area", c->dropped_no_area);
+    sl_json_add_u64(to, "dropped_late", c->dropped_late);
+    sl_json_add_u64(to, "dropped_corrupt", c->dropped_corrupt);
+    sl_json_add_u64(to, "troubles", c->troubles);
+    sl_json_add_u64(to, "restarts", c->restarts);
+    sl_json_add_u64(to, "recovery_last_ns", c->recovery_last_ns);
+    sl_json_add_u64(to, "recovery_max_ns", c->recovery_max_ns);
+    sl_json_add_float(to, "rate_hz", c->rate_hz);
+    add_text(to, "transfer", c->transfer, sizeof c->transfer);
+    add_text(to, "problem", c->problem, sizeof c->problem);
+}
+
 static const struct {
     uint32_t type;
     size_t size;
@@ -258,6 +288,7 @@ static const struct {
     {SL_RECORD_ACTION, sizeof(struct sl_action), add_action},
     {SL_RECORD_LOG, sizeof(struct sl_log_line), add_log_line},
     {SL_RECORD_PERMIT, sizeof(struct sl_permit), add_permit},
+    {SL_RECORD_CAMERA, sizeof(struct sl_camera_status), add_camera},
 };
 
 cJSON *sl_record_json(uint32_t type, const void *data, size_t size, struct sl_error *err)

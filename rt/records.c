@@ -43,6 +43,9 @@ static const struct {
     [SL_REASON_LINK_LOST] = {"link_lost",
                              "nobody has permitted driving for safety.lease_ms: the link is lost, "
                              "or no viewer's page that drives is open; open it and arm again"},
+    [SL_REASON_CAMERA_BLIND] =
+        {"camera_blind", "the camera's pictures are black or do not change; uncover it, check "
+                         "its cable, and see camera.watch in the settings"},
 };
 
 const char *sl_reason_text(uint32_t reason)

@@ -22,17 +22,19 @@ enum sl_record_type {
     SL_RECORD_ACTION = SL_FOURCC('A', 'C', 'T', '2'),
     SL_RECORD_LOG = SL_FOURCC('L', 'O', 'G', '1'),
     SL_RECORD_PERMIT = SL_FOURCC('P', 'E', 'R', '1'),
+    SL_RECORD_CAMERA = SL_FOURCC('C', 'A', 'M', '1'), /* struct sl_camera_status */
 };
 
-#define SL_BUS_CAMERA    "camera_feed"
-#define SL_BUS_DETECTION "detection_results"
-#define SL_BUS_COMMAND   "vehicle_command"
-#define SL_BUS_STATE     "vehicle_state"
-#define SL_BUS_ODOMETRY  "vehicle_odometry"
-#define SL_BUS_TRUTH     "ground_truth"
-#define SL_BUS_ACTION    "vehicle_action"
-#define SL_BUS_LOG       "vehicle_log"
-#define SL_BUS_PERMIT    "driving_permit"
+#define SL_BUS_CAMERA        "camera_feed"
+#define SL_BUS_DETECTION     "detection_results"
+#define SL_BUS_COMMAND       "vehicle_command"
+#define SL_BUS_STATE         "vehicle_state"
+#define SL_BUS_ODOMETRY      "vehicle_odometry"
+#define SL_BUS_TRUTH         "ground_truth"
+#define SL_BUS_ACTION        "vehicle_action"
+#define SL_BUS_LOG           "vehicle_log"
+#define SL_BUS_PERMIT        "driving_permit"
+#define SL_BUS_CAMERA_STATUS "camera_status"
 
 /* ---- detection_results ---- */
 
@@ -122,6 +124,7 @@ enum sl_reason {
     SL_REASON_STALE_REQUEST,    /* a request that came too late */
     SL_REASON_SETTING,          /* no such live setting, or not this value */
     SL_REASON_LINK_LOST,        /* nobody permits driving, and safety.lease_ms demands it */
+    SL_REASON_CAMERA_BLIND,     /* frames come, but they are black or all the same */
     SL_REASON_COUNT
 };
 
@@ -202,6 +205,31 @@ struct sl_permit {
     uint64_t issued_ns;  /* by whom permits, in the vehicle's clock */
     uint64_t expires_ns; /* no permission from here on, unless it is renewed */
 };
+
+/* ---- camera_status: how the camera is, at each change and five times a second ---- */
+
+enum sl_camera_trouble {
+    SL_CAMERA_GOOD = 0,
+    SL_CAMERA_STALLED, /* no frame for three periods */
+    SL_CAMERA_FROZEN,  /* the same picture again and again */
+    SL_CAMERA_BLACK,   /* nothing to see: a cap, the dark, a broken cable */
+};
+
+struct sl_camera_status {
+    uint64_t published_ns;
+    uint64_t started_ns; /* when its program began */
+    uint64_t trouble_ns; /* since when there is one; 0: none */
+    uint64_t frames;     /* published */
+    uint64_t dropped_sensor, dropped_no_area, dropped_late, dropped_corrupt; /* by cause */
+    uint64_t troubles;                                                       /* so far */
+    uint64_t restarts;                          /* of the source, for their sake */
+    uint64_t recovery_last_ns, recovery_max_ns; /* from a trouble's begin to its end */
+    uint32_t trouble;                           /* enum sl_camera_trouble */
+    float rate_hz;                              /* measured over the last second or so */
+    char transfer[40];                          /* how pixels come into the bus, for people */
+    char problem[120];                          /* the source's last fault, in words */
+};
+_Static_assert(sizeof(struct sl_camera_status) == 264, "the layout is shared between processes");
 
 /* ---- vehicle_log: what the vehicle's program tells people ---- */
 

@@ -522,6 +522,18 @@ static void smaller_records_have_every_field(void **unused)
     assert_number(json, "record.expires_ns", 5);
     cJSON_Delete(json);
 
+    const struct sl_camera_status camera = {.trouble = SL_CAMERA_FROZEN,
+                                            .dropped_no_area = 7,
+                                            .rate_hz = 29.5f,
+                                            .transfer = "zero copy (DMABUF)"};
+    json = dumped(SL_BUS_CAMERA_STATUS, SL_RECORD_CAMERA, &camera, sizeof camera);
+    assert_int_equal(cJSON_GetArraySize(item(json, "record")), 16);
+    assert_word(json, "record.trouble", "frozen");
+    assert_number(json, "record.dropped_no_area", 7);
+    assert_number(json, "record.rate_hz", 29.5f);
+    assert_word(json, "record.transfer", "zero copy (DMABUF)");
+    cJSON_Delete(json);
+
     const struct sl_action action = {
         .id = 1, .issued_ns = 2, .expires_ns = 3, .kind = SL_ACTION_SET, .setting = "a.b=1"};
     json = dumped(SL_BUS_ACTION, SL_RECORD_ACTION, &action, sizeof action);

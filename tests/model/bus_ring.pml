@@ -1,7 +1,7 @@
 /* The protocol of rt/bus_ring.c: who may have which slot.
  *
  * One writer, two readers, three slots, PUBS publications a writer's life,
- * one or two slots on loan at a time (a device fills the other meanwhile), readers
+ * one slot on loan at a time, with TWO_LOANS two (a device fills the other meanwhile), readers
  * and writer killed at any step, dead readers' rows cleared by the door,
  * dead writers replaced.
  *
@@ -22,7 +22,7 @@
 #endif
 #define NSLOTS   3
 #define NREADERS 2
-#define ROOM     6
+#define ROOM     8
 #define NONE     255
 #define HALF     254 /* of a payload that is being filled */
 
@@ -191,6 +191,7 @@ fill:
             }
             i = 0; slot_seq[s] = 0
         }
+#ifdef TWO_LOANS
         store(WORD(s), HALF, RELAXED)
     }
     atomic {
@@ -203,6 +204,7 @@ fill:
     }
     atomic {
         W_MAY_DIE;
+#endif
         slot_seq[s] = number + 1;
         store(WORD(s), number + 1, RELAXED)
     }

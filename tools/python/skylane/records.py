@@ -262,6 +262,30 @@ class Permit(Record):
     _fields_ = [("issued_ns", _u64), ("expires_ns", _u64)]
 
 
+class Camera(Record):
+    C_NAME = "sl_camera_status"
+    BUS = "camera_status"
+    TYPE = _fourcc("CAM1")
+    _fields_ = [
+        ("published_ns", _u64),
+        ("started_ns", _u64),
+        ("trouble_ns", _u64),
+        ("frames", _u64),
+        ("dropped_sensor", _u64),
+        ("dropped_no_area", _u64),
+        ("dropped_late", _u64),
+        ("dropped_corrupt", _u64),
+        ("troubles", _u64),
+        ("restarts", _u64),
+        ("recovery_last_ns", _u64),
+        ("recovery_max_ns", _u64),
+        ("trouble", _u32),
+        ("rate_hz", _f32),
+        ("transfer", ctypes.c_char * 40),
+        ("problem", ctypes.c_char * 120),
+    ]
+
+
 class ActionRequest(Record):
     C_NAME = "sl_action"
     BUS = "vehicle_action"
