@@ -101,6 +101,20 @@ void sl_settings_control(const struct sl_settings *settings, struct sl_control_c
     };
 }
 
+bool sl_settings_camera_is_hardware(const struct sl_settings *settings)
+{
+    return strcmp(settings->camera.driver, "v4l2") == 0;
+}
+
+/* Of a real camera, three periods less the tick in which that is noticed. */
+static double camera_stall_ms(const struct sl_settings *s)
+{
+    if (!sl_settings_camera_is_hardware(s) || s->camera.rate_hz <= 0)
+        return s->safety.camera_stall_ms;
+    return fmin(s->safety.camera_stall_ms,
+                fmax(3e3 / s->camera.rate_hz - 1e3 / s->control.rate_hz, 1));
+}
+
 void sl_settings_safety(const struct sl_settings *settings, struct sl_safety_config *out)
 {
     *out = (struct sl_safety_config){
@@ -113,7 +127,7 @@ void sl_settings_safety(const struct sl_settings *settings, struct sl_safety_con
         .slow_ms = settings->safety.slow_ms,
         .slow_scale = settings->safety.slow_scale,
         .stale_ms = settings->safety.stale_ms,
-        .camera_stall_ms = settings->safety.camera_stall_ms,
+        .camera_stall_ms = camera_stall_ms(settings),
         .detector_stall_ms = settings->safety.detector_stall_ms,
         .miss_limit = (uint32_t)settings->safety.miss_limit,
         .miss_window_ms = settings->safety.miss_window_ms,

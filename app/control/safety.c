@@ -147,6 +147,9 @@ static bool too_many_misses(const struct sl_safety *s)
 static enum sl_reason source_fault(const struct sl_safety *s, const struct sl_safety_input *in)
 {
     const struct sl_safety_config *c = &s->config;
+    if (in->camera_trouble != SL_CAMERA_GOOD)
+        return in->camera_trouble == SL_CAMERA_STALLED ? SL_REASON_CAMERA_STALL
+                                                       : SL_REASON_CAMERA_BLIND;
     if (in->detector_counts_frames) {
         uint64_t since_ns = s->frame_ns != 0 ? s->frame_seen_ns : s->started_ns;
         if (elapsed_ms(in->now_ns, since_ns) >= c->camera_stall_ms)
@@ -209,7 +212,8 @@ static bool lane_caused(uint32_t reason)
 
 static bool source_caused(uint32_t reason)
 {
-    return reason == SL_REASON_CAMERA_STALL || reason == SL_REASON_DETECTOR_STALL;
+    return reason == SL_REASON_CAMERA_STALL || reason == SL_REASON_CAMERA_BLIND ||
+           reason == SL_REASON_DETECTOR_STALL;
 }
 
 static void enter_stop(struct sl_safety *s, enum sl_reason reason)

@@ -16,7 +16,8 @@
  *
  *   fault                       driving    armed, paused     recovers by itself
  *   actuator, not finite        stops      stops             never
- *   camera or detector stall    stops      waits             with recover_source
+ *   camera or detector stall,   stops      waits             with recover_source
+ *   camera blind
  *   missed deadlines            stops      waits             never
  *   no permission (lease_ms)    stops      waits             never
  *   lane lost, low confidence   in stages  waits             with recover_lane
@@ -73,6 +74,7 @@ struct sl_safety_input {
     uint32_t deadlines_missed; /* since the step before, those slept through included */
     bool not_finite;           /* the control law gave no number */
     bool actuator_failed;
+    uint32_t camera_trouble;     /* enum sl_camera_trouble: what its own watch says */
     bool detector_counts_frames; /* false: frame_ns is unknown (detector elsewhere) */
     uint64_t permitted_ns;       /* when driving was last permitted; 0: never */
     uint64_t permitted_until_ns; /* and until when */

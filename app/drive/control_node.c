@@ -36,6 +36,14 @@ static void take_permit(struct sl_control_node *node)
         (void)sl_bus_read_newest(node->permits, &node->permit, sizeof node->permit, NULL);
 }
 
+static void take_camera(struct sl_control_node *node)
+{
+    struct sl_camera_status status;
+    if (node->cameras != NULL &&
+        sl_bus_read_newest(node->cameras, &status, sizeof status, NULL) == 0)
+        node->camera_trouble = status.trouble;
+}
+
 /* Measured where something measures, else what was last asked for. */
 static double speed_now(const struct sl_control_node *node, uint64_t now_ns)
 {
@@ -198,6 +206,7 @@ static void step(struct sl_drive *drive, uint64_t now_ns, bool fresh, uint64_t w
     struct sl_control_node *node = &drive->control;
     take_odometry(node, now_ns);
     take_permit(node);
+    take_camera(node);
     take_tuning(node);
     const struct sl_safety_input in = {
         .now_ns = now_ns,
@@ -212,6 +221,7 @@ static void step(struct sl_drive *drive, uint64_t now_ns, bool fresh, uint64_t w
         .deadlines_missed = node->missed,
         .not_finite = node->not_finite,
         .actuator_failed = node->actuator_failed,
+        .camera_trouble = node->camera_trouble,
         .detector_counts_frames = drive->detect.reader != NULL,
         .permitted_ns = node->permit.issued_ns,
         .permitted_until_ns = node->permit.expires_ns,

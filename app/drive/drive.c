@@ -50,34 +50,26 @@ static int open_writer(struct sl_bus_writer **writer, const struct sl_settings *
     return sl_bus_writer_open(writer, &config, err);
 }
 
+/* A camera in a process of its own is opened here for a moment: what is wrong with
+ * it is told now, and not again and again by that process. */
+static int try_camera(const struct sl_settings *s, struct sl_error *err)
+{
+    struct sl_camera_config config;
+    struct sl_camera *camera;
+    sl_source_config(s, &config);
+    const int rc = sl_camera_open(&camera, &config, err);
+    sl_camera_close(camera);
+    return rc;
+}
+
 static int open_camera(struct sl_drive *d, struct sl_error *err)
 {
     const struct sl_settings *s = d->settings;
     if (frames_come_from_elsewhere(s))
         return 0;
-    const struct sl_camera_config config = {.driver = s->camera.driver,
-                                            .source = s->camera.source,
-                                            .width_px = (uint32_t)s->camera.width_px,
-                                            .height_px = (uint32_t)s->camera.height_px,
-                                            .bus_writers = sl_settings_bus_writers(s),
-                                            .fourcc = sl_frame_format_parse(s->camera.format),
-                                            .rate_hz = s->camera.rate_hz,
-                                            .loop = s->camera.loop,
-                                            .exposure_us = s->camera.exposure_us,
-                                            .gain = s->camera.gain,
-                                            .white_balance_k = s->camera.white_balance_k,
-                                            .focus = s->camera.focus,
-                                            .focus_locked = s->camera.focus >= 0};
-    int rc = sl_camera_open(&d->camera.camera, &config, err);
-    if (rc != 0)
-        return rc;
-    struct sl_bus_writer_config bus = {.name = s->bus.camera,
-                                       .type = SL_RECORD_FRAME,
-                                       .slot_count = SL_BUS_FRAME_SLOTS,
-                                       .slot_bytes = sl_camera_caps(d->camera.camera)->frame_bytes,
-                                       .huge_pages = s->realtime.enable};
-    sl_settings_bus_rights(s, &bus);
-    return sl_bus_writer_open(&d->camera.writer, &bus, err);
+    if (sl_settings_camera_is_hardware(s) && s->camera.process)
+        return try_camera(s, err);
+    return sl_source_open(&d->camera.source, s, d->log, err);
 }
 
 /* The detector of this process, in locked memory. */
@@ -148,6 +140,10 @@ static int open_control(struct sl_drive *d, struct sl_error *err)
     if (rc == 0 && s->safety.lease_ms > 0)
         rc = open_reader(&node->permits, s, s->bus.permit, SL_RECORD_PERMIT,
                          sizeof(struct sl_permit), err);
+    if (rc == 0 && !d->lockstep &&
+        (sl_settings_camera_is_hardware(s) || frames_come_from_elsewhere(s)))
+        rc = open_reader(&node->cameras, s, s->bus.camera_status, SL_RECORD_CAMERA,
+                         sizeof(struct sl_camera_status), err);
     struct sl_bus_writer_config rights = {0};
     sl_settings_bus_rights(s, &rights);
     const struct sl_actuator_config actuator = {.driver = s->actuator.driver,
@@ -271,8 +267,8 @@ int sl_drive_start(struct sl_drive *d, struct sl_error *err)
             d->detect.remote != NULL ? sl_detect_remote_node_main : sl_detect_node_main, err);
     if (rc == 0 && d->detect.remote != NULL)
         rc = sl_remote_start(d->detect.remote, err);
-    if (rc == 0 && d->camera.camera != NULL) {
-        rc = sl_camera_start(d->camera.camera, err);
+    if (rc == 0 && d->camera.source != NULL) {
+        rc = sl_source_start(d->camera.source, err);
         if (rc == 0)
             rc = start_thread(d, &d->camera.thread, "sl-camera", s->realtime.camera_priority,
                               s->realtime.camera_cpu, sl_camera_node_main, err);
@@ -398,19 +394,16 @@ void sl_drive_close(struct sl_drive *d)
     stop_threads(d);
     sl_remote_sum_up(d);
     sl_actuator_close(d->control.actuator);
-    if (d->camera.camera != NULL) {
-        sl_camera_stop(d->camera.camera);
-        sl_camera_close(d->camera.camera);
-    }
+    sl_source_close(d->camera.source);
     sl_bus_reader_close(d->control.detections);
     sl_bus_reader_close(d->control.odometry);
     sl_bus_reader_close(d->control.permits);
+    sl_bus_reader_close(d->control.cameras);
     sl_bus_reader_close(d->detect.reader);
     sl_bus_reader_close(d->detect.answers);
     sl_remote_close(d->detect.remote);
     sl_bus_reader_close(d->actions);
     sl_bus_writer_close(d->detect.writer);
-    sl_bus_writer_close(d->camera.writer);
     sl_bus_writer_close(d->state_writer);
     sl_arena_close(&d->arena);
     free(d);

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "app/camera/source.h"
 #include "app/config/settings.h"
 #include "app/control/control.h"
 #include "app/control/limits.h"
@@ -14,7 +15,6 @@
 #include "app/detect/detect.h"
 #include "app/drive/remote.h"
 #include "hal/actuator/actuator.h"
-#include "hal/camera/camera.h"
 #include "rt/bus.h"
 #include "rt/latch.h"
 #include "rt/log.h"
@@ -34,10 +34,8 @@ struct sl_node_thread {
 
 struct sl_camera_node {
     struct sl_node_thread thread;
-    struct sl_camera *camera; /* NULL: another process publishes the frames */
-    struct sl_bus_writer *writer;
+    struct sl_source *source; /* NULL: another process publishes the frames */
     _Atomic bool finished;
-    _Atomic uint64_t faulty; /* frames that the source delivered broken */
 };
 
 struct sl_detect_node {
@@ -72,6 +70,7 @@ struct sl_control_node {
     struct sl_bus_reader *detections;
     struct sl_bus_reader *odometry;
     struct sl_bus_reader *permits; /* NULL: no permission is needed */
+    struct sl_bus_reader *cameras; /* the camera's reports; NULL: it is none that can fail */
     struct sl_actuator *actuator;
     struct sl_control control;
     struct sl_safety safety;
@@ -86,6 +85,7 @@ struct sl_control_node {
     struct sl_odometry motion; /* newest odometry */
     uint64_t motion_seen_ns;
     struct sl_permit permit;   /* newest one */
+    uint32_t camera_trouble;   /* enum sl_camera_trouble, as reported last */
     struct sl_limited applied; /* what the actuator was told last */
     bool not_finite, actuator_failed;
     uint32_t missed;       /* deadlines, since the last step */

@@ -18,6 +18,7 @@
 #include "rt/clock.h"
 #include "rt/memory.h"
 #include "rt/outfile.h"
+#include "run_camera.h"
 #include "run_log.h"
 #include "run_net.h"
 
@@ -255,7 +256,7 @@ static void read_truth(struct sl_bus_reader *reader, struct sl_tracking_score *s
 /* Until it is told to stop, the time is up, or the pictures end. */
 static double poll_until_end(struct sl_drive *drive, const struct options *o,
                              struct sl_bus_reader *truths, struct sl_tracking_score *score,
-                             struct sl_child *net)
+                             struct sl_child *camera, struct sl_child *net)
 {
     const bool live = !o->quiet && isatty(STDOUT_FILENO);
     const uint64_t start = sl_clock_now_ns();
@@ -268,6 +269,7 @@ static double poll_until_end(struct sl_drive *drive, const struct options *o,
         uint64_t now = sl_clock_sleep_until_ns(next);
         seconds = (double)(now - start) / 1e9;
         sl_drive_poll(drive);
+        sl_child_poll(camera);
         sl_child_poll(net);
         read_truth(truths, score);
         /* A terminal that takes nothing (Ctrl-S, a hanging link) must not keep
@@ -295,7 +297,7 @@ static int run(const struct options *o)
     struct sl_log *log = NULL;
     struct sl_drive *drive = NULL;
     struct sl_bus_reader *truths = NULL;
-    struct sl_child *net = NULL;
+    struct sl_child *camera = NULL, *net = NULL;
     struct sl_bus_writer *log_writer = NULL;
     static struct sl_tracking_score score;
     const struct sl_bus_reader_config truth_bus = {
@@ -324,12 +326,14 @@ static int run(const struct options *o)
         rc = sl_bus_reader_open(&truths, &truth_bus, &err);
     if (rc == 0)
         rc = sl_drive_start(drive, &err);
+    if (rc == 0)
+        rc = run_camera_start(&camera, &settings, &o->settings, log, &err);
     if (rc != 0) {
         fprintf(stderr, "skylane " VERB ": %s\n", err.text);
         goto done;
     }
     net = run_net_start(&settings, &o->settings, o->lockstep, o->insecure, log);
-    double seconds = poll_until_end(drive, o, truths, &score, net);
+    double seconds = poll_until_end(drive, o, truths, &score, camera, net);
     read_truth(truths, &score);
     struct sl_state state;
     sl_drive_state(drive, &state);
@@ -342,6 +346,8 @@ static int run(const struct options *o)
     }
 done:
     sl_drive_close(drive);
+    sl_child_stop(camera, RUN_CAMERA_PATIENCE_NS);
+    sl_child_close(camera);
     sl_child_stop(net, RUN_NET_PATIENCE_NS); /* last: it tells that the vehicle is gone */
     sl_child_close(net);
     sl_bus_reader_close(truths);

@@ -16,6 +16,7 @@ static const struct {
     {"run", "drive: camera, lane detection, control, actuator"},
     {"sim", "the simulator: road, vehicle and camera"},
     {"detect", "find the lane: as a server, or in pictures and video"},
+    {"camera", "list, try and run cameras"},
     {"action", "ask a running vehicle to arm, pause, resume, stop, respawn, set"},
     {"net", "let others watch the vehicle and ask it for something"},
     {"pair", "let a laptop watch or drive over the network"},

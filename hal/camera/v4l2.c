@@ -19,6 +19,7 @@
 
 #include "hal/camera/drivers.h"
 #include "hal/camera/image.h"
+#include "hal/camera/luma.h"
 #include "hal/camera/v4l2_device.h"
 #include "rt/clock.h"
 
@@ -39,6 +40,7 @@ struct v4l2_camera {
     struct sl_frame_info agreed;      /* at opening: a device that comes back must agree again */
     struct sl_image_decoder *decoder; /* NULL: frames are not compressed */
     uint32_t decoded;                 /* format that it makes */
+    bool luma_only;                   /* YUYV comes, and GRAY8 is wanted */
     uint32_t memory;                  /* enum v4l2_memory */
     struct sl_bus_payloads areas;     /* if they are shared */
     int dmabuf[BUFFERS_MAX];          /* of each area; -1: none */
@@ -116,6 +118,12 @@ static int v4l2_open(void *state, const struct sl_camera_config *config,
                                 .frame_bytes = v->agreed.size_bytes,
                                 .rate_hz = v->device.rate_hz > 0 ? v->device.rate_hz : v->rate_hz,
                                 .areas = sl_v4l2_min_buffers(&v->device) + 1 + SPARE_BUFFERS};
+    v->luma_only = v->agreed.fourcc == SL_FORMAT_YUYV && v->fourcc == SL_FORMAT_GRAY8;
+    if (v->luma_only) {
+        caps->fourcc = SL_FORMAT_GRAY8;
+        caps->frame_bytes = sl_frame_size_bytes(SL_FORMAT_GRAY8, v->width_px, v->height_px);
+        caps->areas = 0;
+    }
     if (v->agreed.fourcc != SL_FORMAT_MJPEG)
         return 0;
     v->decoded = v->fourcc == SL_FORMAT_MJPEG ? (uint32_t)SL_FORMAT_NV12 : v->fourcc;
@@ -236,8 +244,8 @@ static bool accepts(struct v4l2_camera *v, uint32_t memory)
 static int v4l2_share(void *state, const struct sl_bus_payloads *areas, struct sl_error *err)
 {
     struct v4l2_camera *v = state;
-    if (v->decoder != NULL)
-        return sl_error_set(err, -ENOTSUP, "MJPEG frames are decoded into the bus");
+    if (v->decoder != NULL || v->luma_only)
+        return sl_error_set(err, -ENOTSUP, "frames are converted on their way into the bus");
     if (areas->count > BUFFERS_MAX)
         return sl_error_set(err, -ENOTSUP, "%u slots are more than a V4L2 device takes (%d)",
                             areas->count, BUFFERS_MAX);
@@ -257,6 +265,7 @@ static const char *v4l2_transfer(const void *state)
 {
     const struct v4l2_camera *v = state;
     return v->decoder != NULL                 ? "MJPEG, decoded into the bus"
+           : v->luma_only                     ? "luma of YUYV, copied"
            : v->memory == V4L2_MEMORY_DMABUF  ? "zero copy (DMABUF)"
            : v->memory == V4L2_MEMORY_USERPTR ? "zero copy (USERPTR)"
                                               : "one copy (MMAP)";
@@ -547,6 +556,10 @@ static int v4l2_fill(void *state, void *memory, size_t capacity, struct sl_frame
                               info->height_px);
         if (rc != 0)
             v->drops.corrupt++;
+    } else if (v->luma_only) {
+        (void)sl_frame_layout(info, SL_FORMAT_GRAY8, v->width_px, v->height_px);
+        sl_luma_from_yuyv(pixels + v->agreed.planes[0].offset_bytes,
+                          v->agreed.planes[0].stride_bytes, v->width_px, v->height_px, memory);
     } else {
         (void)sl_frame_layout(info, v->agreed.fourcc, v->width_px, v->height_px);
         copy_plane(&v->agreed, pixels, 0, v->height_px, memory, info);

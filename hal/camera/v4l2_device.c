@@ -151,7 +151,9 @@ static int cannot_open(const char *path, int rc, struct sl_error *err)
                             "those there are",
                             path);
     return sl_error_set(err, rc == -ENOENT || rc == -ENXIO ? -ENODEV : rc,
-                        "cannot open the camera %s: %s", path, strerror(-rc));
+                        "cannot open the camera %s: %s; \"skylane camera list\" shows those there "
+                        "are",
+                        path, strerror(-rc));
 }
 
 /* The path that `source` stands for. */
