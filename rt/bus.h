@@ -74,6 +74,7 @@ struct sl_bus_writer_config {
                            * writing where nobody looks any more */
     bool huge_pages;      /* payloads on 2 MiB pages if the machine has them, else on
                            * transparent ones, else on plain ones */
+    bool dmabufs;         /* make a dma-buf of each slot, if the machine has /dev/udmabuf */
     uint32_t access;      /* enum sl_bus_access */
     const char *group;    /* for ..._GROUP: its name; NULL: the process's own group */
     uint64_t reserved[4]; /* zero */
@@ -95,7 +96,7 @@ struct sl_bus_payloads {
                             * up to 2 MiB lies across two huge pages */
     size_t capacity_bytes; /* of a slot */
     uint32_t count;        /* slots */
-    int fd;                /* the sealed memfd that is mapped at `base`; stays the writer's */
+    const int *dmabufs;    /* of each slot, the writer's; NULL: there are none */
 };
 
 /* What a reader is lent, until it releases it. Read-only memory. */

@@ -4,9 +4,11 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/memfd.h>
+#include <linux/udmabuf.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -209,6 +211,29 @@ int sl_bus_memory_create(struct sl_bus_memory *m, size_t bytes, bool huge, const
     fchmod(m->fd, 0600); /* or any user could open it anew through /proc */
     fcntl(m->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW);
     return 0;
+}
+
+int sl_bus_memory_dmabufs(const struct sl_bus_memory *m, size_t bytes, uint32_t count, int *dmabufs)
+{
+    const int maker = open("/dev/udmabuf", O_RDWR | O_CLOEXEC);
+    int rc = maker >= 0 ? 0 : -errno;
+    uint32_t made = 0;
+    for (; rc == 0 && made < count; made++) {
+        struct udmabuf_create piece = {.memfd = (uint32_t)m->fd,
+                                       .flags = UDMABUF_FLAGS_CLOEXEC,
+                                       .offset = (uint64_t)made * bytes,
+                                       .size = bytes};
+        dmabufs[made] = ioctl(maker, UDMABUF_CREATE, &piece);
+        if (dmabufs[made] < 0) {
+            rc = -errno;
+            break;
+        }
+    }
+    while (rc != 0 && made > 0)
+        close(dmabufs[--made]);
+    if (maker >= 0)
+        close(maker);
+    return rc;
 }
 
 void sl_bus_memory_seal_readers_out(struct sl_bus_memory *m)

@@ -26,6 +26,13 @@ struct sl_bus_memory {
 int sl_bus_memory_create(struct sl_bus_memory *memory, size_t bytes, bool huge, const char *what,
                          struct sl_error *err);
 
+/* Makes a dma-buf of each of `count` pieces of `bytes`, whole pages, through
+ * /dev/udmabuf: before sl_bus_memory_seal_readers_out(), since the kernel makes none
+ * of memory to which new writers are forbidden. The descriptors are the caller's. 0, or
+ * why there are none: -ENOENT, -EACCES, -EINVAL (memory that is no memfd's) ... */
+int sl_bus_memory_dmabufs(const struct sl_bus_memory *memory, size_t bytes, uint32_t count,
+                          int *dmabufs);
+
 /* From now on nobody can make another mapping that writes. */
 void sl_bus_memory_seal_readers_out(struct sl_bus_memory *memory);
 

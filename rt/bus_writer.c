@@ -27,6 +27,8 @@ struct sl_bus_writer {
     char name[SL_BUS_NAME_MAX + 1];
     int lock_fd;
     struct sl_bus_memory head, payloads;
+    int dmabufs[SL_BUS_SLOTS_MAX]; /* of each slot */
+    bool has_dmabufs;
     struct sl_bus_door door;
     struct sl_thread relay;
     _Atomic uint32_t relay_word;
@@ -179,7 +181,7 @@ void sl_bus_writer_payloads(const struct sl_bus_writer *w, struct sl_bus_payload
                                          .stride_bytes = w->ring.slot_bytes,
                                          .capacity_bytes = w->ring.capacity_bytes,
                                          .count = w->ring.slot_count,
-                                         .fd = w->payloads.fd};
+                                         .dmabufs = w->has_dmabufs ? w->dmabufs : NULL};
 }
 
 uint64_t sl_bus_writer_overruns(const struct sl_bus_writer *w)
@@ -267,6 +269,9 @@ static int make_ring(struct sl_bus_writer *w, const struct sl_bus_writer_config 
     sl_ring_create(&w->ring, w->head.map, w->payloads.map, config->type, config->slot_count,
                    slot_bytes, config->slot_bytes);
     w->ring.header->shape.pages = w->payloads.pages;
+    if (config->dmabufs) /* before the seals, which would forbid it */
+        w->has_dmabufs =
+            sl_bus_memory_dmabufs(&w->payloads, slot_bytes, config->slot_count, w->dmabufs) == 0;
     sl_bus_memory_seal_readers_out(&w->head);
     sl_bus_memory_seal_readers_out(&w->payloads);
     return 0;
@@ -312,6 +317,9 @@ static void orphan(void *handle)
     w->lock_fd = -1;
     sl_bus_door_orphan(&w->door);
     w->relay.running = false;
+    for (uint32_t i = 0; w->has_dmabufs && i < w->ring.slot_count; i++)
+        close(w->dmabufs[i]);
+    w->has_dmabufs = false;
     struct sl_bus_memory *memories[] = {&w->head, &w->payloads};
     for (int i = 0; i < 2; i++) {
         if (memories[i]->fd >= 0)
@@ -401,6 +409,8 @@ void sl_bus_writer_close(struct sl_bus_writer *w)
     if (w->relay.running)
         stop_relay(w);
     sl_bus_door_close(&w->door);
+    for (uint32_t i = 0; w->has_dmabufs && i < w->ring.slot_count; i++)
+        close(w->dmabufs[i]);
     sl_bus_memory_close(&w->head);
     sl_bus_memory_close(&w->payloads);
     if (w->lock_fd >= 0)

@@ -70,7 +70,8 @@ static int open_buses(struct sl_source *s, struct sl_error *err)
                                           .type = SL_RECORD_FRAME,
                                           .slot_count = RING_SLOTS + caps->areas,
                                           .slot_bytes = caps->frame_bytes,
-                                          .huge_pages = s->settings->realtime.enable};
+                                          .huge_pages = s->settings->realtime.enable,
+                                          .dmabufs = caps->areas > 0};
     struct sl_bus_writer_config statuses = {.name = s->settings->bus.camera_status,
                                             .type = SL_RECORD_CAMERA,
                                             .slot_count = SL_BUS_RECORD_SLOTS,

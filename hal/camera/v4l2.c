@@ -3,18 +3,14 @@
  * slot is one piece of memory), else through user pointers. Else it writes into
  * buffers of its own, from which a frame is copied, or decoded, once. */
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <time.h>
-#include <unistd.h>
 
 #include <linux/dma-buf.h>
-#include <linux/udmabuf.h>
 #include <linux/videodev2.h>
 
 #include "hal/camera/drivers.h"
@@ -43,7 +39,6 @@ struct v4l2_camera {
     bool luma_only;                   /* YUYV comes, and GRAY8 is wanted */
     uint32_t memory;                  /* enum v4l2_memory */
     struct sl_bus_payloads areas;     /* if they are shared */
-    int dmabuf[BUFFERS_MAX];          /* of each area; -1: none */
     uint32_t buffer_count;
     struct {
         void *map;
@@ -54,7 +49,6 @@ struct v4l2_camera {
     bool streaming;
     uint32_t queued; /* buffers that the device has */
     bool starved;    /* it had none, since the last frame */
-    bool failed;     /* polling says that it will not go on */
     bool seen;       /* a frame since the start; its number is: */
     uint32_t sequence;
 
@@ -88,8 +82,6 @@ static int v4l2_open(void *state, const struct sl_camera_config *config,
 {
     struct v4l2_camera *v = state;
     v->device.fd = -1;
-    for (int i = 0; i < BUFFERS_MAX; i++)
-        v->dmabuf[i] = -1;
     if (config->source != NULL && strlen(config->source) >= SOURCE_MAX)
         return sl_error_set(err, -EINVAL, "camera.source is longer than %d characters",
                             SOURCE_MAX - 1);
@@ -162,9 +154,9 @@ static struct v4l2_buffer make_buffer(const struct v4l2_camera *v, uint32_t inde
         }
     } else if (v->memory == V4L2_MEMORY_DMABUF) {
         if (planes)
-            plane->m.fd = v->dmabuf[index];
+            plane->m.fd = v->areas.dmabufs[index];
         else
-            b.m.fd = v->dmabuf[index];
+            b.m.fd = v->areas.dmabufs[index];
     }
     return b;
 }
@@ -183,7 +175,7 @@ static void sync_area(const struct v4l2_camera *v, uint32_t area, uint64_t flags
 {
     struct dma_buf_sync s = {.flags = flags | DMA_BUF_SYNC_READ};
     if (v->memory == V4L2_MEMORY_DMABUF)
-        sl_v4l2_ioctl(v->dmabuf[area], DMA_BUF_IOCTL_SYNC, &s);
+        sl_v4l2_ioctl(v->areas.dmabufs[area], DMA_BUF_IOCTL_SYNC, &s);
 }
 
 static int queue_buffer(struct v4l2_camera *v, uint32_t index)
@@ -197,45 +189,59 @@ static int queue_buffer(struct v4l2_camera *v, uint32_t index)
 
 /* ---- sharing ---- */
 
-static void close_dmabufs(struct v4l2_camera *v)
+/* ---- sharing, tried ---- */
+
+#define PIECE_BYTES 4096u
+#define TRIAL_NS    (2 * SL_NS_PER_S)
+
+/* What no picture looks like: another word at each place. */
+static uint64_t mark_of(size_t offset)
 {
-    for (int i = 0; i < BUFFERS_MAX; i++) {
-        if (v->dmabuf[i] >= 0)
-            close(v->dmabuf[i]);
-        v->dmabuf[i] = -1;
-    }
+    return (offset + 1) * UINT64_C(0x9e3779b97f4a7c15);
 }
 
-/* Makes a dma-buf of each area. */
-static int make_dmabufs(struct v4l2_camera *v)
+static void mark(uint8_t *area, size_t bytes)
 {
-    const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
-    const int maker = open("/dev/udmabuf", O_RDWR | O_CLOEXEC);
-    int rc = maker >= 0 ? 0 : -errno;
-    for (uint32_t i = 0; rc == 0 && i < v->areas.count; i++) {
-        struct udmabuf_create c = {.memfd = (uint32_t)v->areas.fd,
-                                   .flags = UDMABUF_FLAGS_CLOEXEC,
-                                   .offset = i * v->areas.stride_bytes,
-                                   .size = (v->areas.capacity_bytes + page - 1) / page * page};
-        v->dmabuf[i] = ioctl(maker, UDMABUF_CREATE, &c);
-        if (v->dmabuf[i] < 0)
-            rc = -errno;
-    }
-    if (maker >= 0)
-        close(maker);
-    if (rc != 0)
-        close_dmabufs(v);
-    return rc;
+    for (size_t i = 0; i + PIECE_BYTES <= bytes; i += PIECE_BYTES)
+        memcpy(area + i, &(uint64_t){mark_of(i)}, sizeof(uint64_t));
 }
 
-/* Whether the device takes such memory: asking for buffers does not tell, queuing
- * one does. */
+/* True if every page of it was written to. */
+static bool is_whole(const uint8_t *area, size_t bytes)
+{
+    for (size_t i = 0; i + PIECE_BYTES <= bytes; i += PIECE_BYTES) {
+        uint64_t word;
+        memcpy(&word, area + i, sizeof word);
+        if (word == mark_of(i))
+            return false;
+    }
+    return true;
+}
+
+/* One frame into memory of this kind. Asking for buffers does not tell whether the
+ * device can write there, nor does queuing one; and udmabuf of some kernels (6.12)
+ * shows drivers without DMA the first page of each huge one again and again. */
+static bool try_one_frame(struct v4l2_camera *v)
+{
+    struct pollfd p = {.fd = v->device.fd, .events = POLLIN};
+    struct v4l2_plane plane;
+    struct v4l2_buffer b = make_buffer(v, 0, &plane);
+    for (uint32_t i = 0; i < v->areas.count; i++) {
+        mark(v->areas.base + i * v->areas.stride_bytes, v->agreed.size_bytes);
+        if (queue_buffer(v, i) != 0)
+            return false;
+    }
+    return sl_v4l2_ioctl(v->device.fd, VIDIOC_STREAMON, &v->device.type) == 0 &&
+           poll(&p, 1, (int)(TRIAL_NS / SL_NS_PER_MS)) == 1 &&
+           sl_v4l2_ioctl(v->device.fd, VIDIOC_DQBUF, &b) == 0 && b.index < v->areas.count &&
+           is_whole(v->areas.base + b.index * v->areas.stride_bytes, v->agreed.size_bytes);
+}
+
 static bool accepts(struct v4l2_camera *v, uint32_t memory)
 {
     v->memory = memory;
-    bool good = request(v, v->areas.count) == 0;
-    good = good && queue_buffer(v, 0) == 0;
-    sl_v4l2_ioctl(v->device.fd, VIDIOC_STREAMOFF, &v->device.type); /* takes it back */
+    const bool good = request(v, v->areas.count) == 0 && try_one_frame(v);
+    sl_v4l2_ioctl(v->device.fd, VIDIOC_STREAMOFF, &v->device.type);
     v->queued = 0;
     request(v, 0);
     return good;
@@ -250,14 +256,13 @@ static int v4l2_share(void *state, const struct sl_bus_payloads *areas, struct s
         return sl_error_set(err, -ENOTSUP, "%u slots are more than a V4L2 device takes (%d)",
                             areas->count, BUFFERS_MAX);
     v->areas = *areas;
-    if (make_dmabufs(v) == 0 && accepts(v, V4L2_MEMORY_DMABUF))
+    if (areas->dmabufs != NULL && accepts(v, V4L2_MEMORY_DMABUF))
         return 0;
-    close_dmabufs(v);
     if (accepts(v, V4L2_MEMORY_USERPTR))
         return 0;
     v->memory = V4L2_MEMORY_MMAP;
     return sl_error_set(err, -ENOTSUP,
-                        "%s (%s) writes only into buffers of its own: frames are copied once",
+                        "%s (%s) does not write into the bus by itself: frames are copied once",
                         v->device.info.path, v->device.info.card);
 }
 
@@ -325,7 +330,7 @@ static int v4l2_start(void *state, struct sl_error *err)
                             "the camera that came back has other frames than the one before; "
                             "start the program anew");
     }
-    v->seen = v->starved = v->failed = false;
+    v->seen = v->starved = false;
     const bool copies = v->memory == V4L2_MEMORY_MMAP;
     rc = request(v, copies ? sl_v4l2_min_buffers(&v->device) + 2 + SPARE_BUFFERS : v->areas.count);
     if (rc == 0 && copies)
@@ -353,7 +358,6 @@ static void v4l2_close(void *state)
     struct v4l2_camera *v = state;
     v4l2_stop(v);
     sl_v4l2_close(&v->device);
-    close_dmabufs(v);
     sl_image_decoder_destroy(v->decoder);
     v->decoder = NULL;
 }
@@ -385,41 +389,57 @@ static void count_gap(struct v4l2_camera *v, uint32_t sequence)
         v->drops.sensor += gap;
 }
 
-static size_t bytes_used(const struct v4l2_buffer *b, const struct v4l2_plane *plane)
+/* A buffer that the device has filled. */
+struct arrival {
+    uint32_t index, flags;
+    size_t bytes;
+    uint64_t stamp_ns;
+};
+
+/* True if its queue has failed for good, as after an error that it cannot go on from. */
+static bool says_error(const struct v4l2_camera *v)
 {
-    return b->type == V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE ? plane->bytesused : b->bytesused;
+    struct pollfd p = {.fd = v->device.fd, .events = POLLIN};
+    return poll(&p, 1, 0) == 1 && (p.revents & POLLERR) != 0;
 }
 
 /* One of the buffers that are ready: 0, -EAGAIN (none), -EPROTO (a broken one, given
  * back already), -EPIPE. */
-static int dequeue(struct v4l2_camera *v, struct v4l2_buffer *b, struct v4l2_plane *plane)
+static int dequeue(struct v4l2_camera *v, struct arrival *a)
 {
-    *b = make_buffer(v, 0, plane);
-    const int rc = sl_v4l2_ioctl(v->device.fd, VIDIOC_DQBUF, b);
+    struct v4l2_plane plane;
+    struct v4l2_buffer b = make_buffer(v, 0, &plane);
+    const int rc = sl_v4l2_ioctl(v->device.fd, VIDIOC_DQBUF, &b);
     if (rc == -EAGAIN)
         return rc;
-    if (rc == -EIO && !v->failed) { /* "temporary problems like signal loss" */
+    /* "Temporary problems like signal loss", or the end. */
+    if (rc == -EIO && !says_error(v)) {
         v->drops.corrupt++;
         v->frame_id++;
         return sl_error_set(&v->why, -EPROTO, "%s (%s) had trouble with a frame",
                             v->device.info.path, v->device.info.card);
     }
-    if (rc != 0 || b->index >= v->buffer_count)
+    if (rc != 0 || b.index >= v->buffer_count)
         return is_gone(v, rc != 0 ? rc : -EPROTO);
     v->queued -= v->queued > 0;
-    count_gap(v, b->sequence);
-    v->starved = v->queued == 0;
-    sync_area(v, b->index, DMA_BUF_SYNC_START);
+    count_gap(v, b.sequence);
+    sync_area(v, b.index, DMA_BUF_SYNC_START);
+    *a = (struct arrival){.index = b.index,
+                          .flags = b.flags,
+                          .bytes = b.type == V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE ? plane.bytesused
+                                                                                : b.bytesused,
+                          .stamp_ns = (uint64_t)b.timestamp.tv_sec * SL_NS_PER_S +
+                                      (uint64_t)b.timestamp.tv_usec * SL_NS_PER_US};
     const size_t least = v->decoder != NULL ? 1 : v->agreed.size_bytes;
-    const bool torn = (b->flags & V4L2_BUF_FLAG_ERROR) != 0;
-    if (!torn && bytes_used(b, plane) >= least)
+    const bool torn = (a->flags & V4L2_BUF_FLAG_ERROR) != 0;
+    if (!torn && a->bytes >= least)
         return 0;
     v->drops.corrupt++;
     sl_error_set(&v->why, -EPROTO, "a frame of %s (%s) came %s: %zu of %zu bytes",
                  v->device.info.path, v->device.info.card, torn ? "marked as broken" : "incomplete",
-                 bytes_used(b, plane), least);
-    sync_area(v, b->index, DMA_BUF_SYNC_END);
-    const int again = queue_buffer(v, b->index);
+                 a->bytes, least);
+    sync_area(v, a->index, DMA_BUF_SYNC_END);
+    const int again = queue_buffer(v, a->index);
     return again == 0 ? -EPROTO : is_gone(v, again);
 }
 
@@ -435,66 +455,87 @@ static int wait_ready(struct v4l2_camera *v, uint64_t deadline_ns)
         return is_gone(v, -errno);
     if (ready <= 0)
         return -ETIMEDOUT;
-    v->failed = (p.revents & POLLERR) != 0;
-    if (v->failed && v->queued == 0) { /* then it has nothing to write to, and says so */
-        v->failed = false;
+    if ((p.revents & POLLERR) != 0 && v->queued == 0) { /* nothing to write to, it means */
         sl_clock_sleep_until_ns(deadline_ns);
         return -ETIMEDOUT;
     }
     return 0;
 }
 
-/* The newest that is there, at most until the deadline. */
-static int take_newest(struct v4l2_camera *v, struct v4l2_buffer *b, struct v4l2_plane *plane,
-                       uint64_t deadline_ns)
-{
-    struct v4l2_buffer next;
-    struct v4l2_plane next_plane;
-    if (!v->streaming) { /* gone, and not started anew */
-        sl_clock_sleep_until_ns(deadline_ns);
-        return -EPIPE;
-    }
-    int rc = dequeue(v, b, plane);
-    if (rc == -EAGAIN) {
-        rc = wait_ready(v, deadline_ns);
-        rc = rc == 0 ? dequeue(v, b, plane) : rc;
-    }
-    if (rc != 0)
-        return rc == -EAGAIN ? -ETIMEDOUT : rc;
-    while ((rc = dequeue(v, &next, &next_plane)) == 0) {
-        v->drops.late++;
-        sync_area(v, b->index, DMA_BUF_SYNC_END);
-        rc = queue_buffer(v, b->index);
-        *b = next;
-        *plane = next_plane;
-        if (rc != 0)
-            return is_gone(v, rc);
-    }
-    return rc == -EPIPE ? rc : 0; /* a broken one behind it says nothing against it */
-}
-
 /* When the device says it was exposed. */
-static uint64_t exposed_ns(const struct v4l2_camera *v, const struct v4l2_buffer *b,
-                           uint64_t now_ns)
+static uint64_t exposed_ns(const struct v4l2_camera *v, const struct arrival *a, uint64_t now_ns)
 {
-    const uint64_t stamp_ns =
-        (uint64_t)b->timestamp.tv_sec * SL_NS_PER_S + (uint64_t)b->timestamp.tv_usec * SL_NS_PER_US;
-    if ((b->flags & V4L2_BUF_FLAG_TIMESTAMP_MASK) != V4L2_BUF_FLAG_TIMESTAMP_MONOTONIC ||
-        stamp_ns > now_ns || now_ns - stamp_ns > OLD_NS)
+    if ((a->flags & V4L2_BUF_FLAG_TIMESTAMP_MASK) != V4L2_BUF_FLAG_TIMESTAMP_MONOTONIC ||
+        a->stamp_ns > now_ns || now_ns - a->stamp_ns > OLD_NS)
         return now_ns; /* of another clock, or nonsense */
     /* Of the start of the exposure; its middle is known only where it is locked. */
     const uint64_t half_ns = (uint64_t)(v->controls.exposure_us * 500);
     const bool at_start =
-        (b->flags & V4L2_BUF_FLAG_TSTAMP_SRC_MASK) == V4L2_BUF_FLAG_TSTAMP_SRC_SOE;
-    return at_start && stamp_ns + half_ns <= now_ns ? stamp_ns + half_ns : stamp_ns;
+        (a->flags & V4L2_BUF_FLAG_TSTAMP_SRC_MASK) == V4L2_BUF_FLAG_TSTAMP_SRC_SOE;
+    return at_start && a->stamp_ns + half_ns <= now_ns ? a->stamp_ns + half_ns : a->stamp_ns;
 }
 
-static void describe(const struct v4l2_camera *v, const struct v4l2_buffer *b,
+/* Gives it back unused: a newer one is there, or wanted. */
+static int drop_late(struct v4l2_camera *v, uint32_t index)
+{
+    v->drops.late++;
+    sync_area(v, index, DMA_BUF_SYNC_END);
+    const int rc = queue_buffer(v, index);
+    return rc == 0 ? 0 : is_gone(v, rc);
+}
+
+/* The newest of those that are there. -EAGAIN: none is. */
+static int newest_ready(struct v4l2_camera *v, struct arrival *newest)
+{
+    uint32_t older[BUFFERS_MAX], count = 0;
+    struct arrival next;
+    int rc = dequeue(v, newest);
+    if (rc != 0)
+        return rc;
+    while (count < BUFFERS_MAX && (rc = dequeue(v, &next)) == 0) {
+        older[count++] = newest->index;
+        *newest = next;
+    }
+    v->starved = v->queued == 0; /* before those that are late are given back */
+    for (uint32_t i = 0; rc != -EPIPE && i < count; i++)
+        rc = drop_late(v, older[i]);
+    return rc == -EPIPE ? rc : 0; /* a broken one behind it says nothing against it */
+}
+
+/* True if the device ran out of buffers long ago: what it saw since is lost, and what
+ * it had then is old. */
+static bool is_stale(const struct v4l2_camera *v, const struct arrival *a)
+{
+    const uint64_t now_ns = sl_clock_now_ns();
+    return v->starved && v->device.rate_hz > 0 &&
+           (double)(now_ns - exposed_ns(v, a, now_ns)) * 1e-9 * v->device.rate_hz > 1.5;
+}
+
+/* At most until the deadline. */
+static int take_newest(struct v4l2_camera *v, struct arrival *a, uint64_t deadline_ns)
+{
+    if (!v->streaming) { /* gone, and not started anew */
+        sl_clock_sleep_until_ns(deadline_ns);
+        return -EPIPE;
+    }
+    int rc = newest_ready(v, a);
+    if (rc == 0 && is_stale(v, a)) {
+        rc = drop_late(v, a->index);
+        rc = rc == 0 ? -EAGAIN : rc;
+    }
+    if (rc == -EAGAIN) {
+        rc = wait_ready(v, deadline_ns);
+        rc = rc == 0 ? newest_ready(v, a) : rc;
+    }
+    return rc == -EAGAIN ? -ETIMEDOUT : rc;
+}
+
+static void describe(const struct v4l2_camera *v, const struct arrival *a,
                      struct sl_frame_info *info)
 {
     info->frame_id = v->frame_id;
     info->received_ns = sl_clock_now_ns();
-    info->exposed_ns = exposed_ns(v, b, info->received_ns);
+    info->exposed_ns = exposed_ns(v, a, info->received_ns);
     info->dropped = dropped(v);
 }
 
@@ -511,14 +552,13 @@ static int v4l2_queue(void *state, uint32_t area)
 static int v4l2_take(void *state, uint32_t *area, struct sl_frame_info *info, uint64_t deadline_ns)
 {
     struct v4l2_camera *v = state;
-    struct v4l2_buffer b;
-    struct v4l2_plane plane;
-    const int rc = take_newest(v, &b, &plane, deadline_ns);
+    struct arrival a;
+    const int rc = take_newest(v, &a, deadline_ns);
     if (rc != 0)
         return rc;
     *info = v->agreed;
-    describe(v, &b, info);
-    *area = b.index;
+    describe(v, &a, info);
+    *area = a.index;
     return 0;
 }
 
@@ -540,15 +580,12 @@ static int v4l2_fill(void *state, void *memory, size_t capacity, struct sl_frame
                      uint64_t deadline_ns)
 {
     struct v4l2_camera *v = state;
-    struct v4l2_buffer b;
-    struct v4l2_plane plane;
-    int rc = take_newest(v, &b, &plane, deadline_ns);
+    struct arrival a;
+    int rc = take_newest(v, &a, deadline_ns);
     if (rc != 0)
         return rc;
-    const uint8_t *pixels = v->own[b.index].map;
-    size_t size = bytes_used(&b, &plane);
-    if (size > v->own[b.index].bytes)
-        size = v->own[b.index].bytes;
+    const uint8_t *pixels = v->own[a.index].map;
+    const size_t size = a.bytes < v->own[a.index].bytes ? a.bytes : v->own[a.index].bytes;
     if (v->decoder != NULL) {
         rc = sl_image_decode(v->decoder, pixels, size, v->decoded, memory, capacity, info, &v->why);
         if (rc == 0 && (info->width_px != v->width_px || info->height_px != v->height_px))
@@ -567,8 +604,8 @@ static int v4l2_fill(void *state, void *memory, size_t capacity, struct sl_frame
             copy_plane(&v->agreed, pixels, 1, v->height_px / 2, memory, info);
     }
     if (rc == 0)
-        describe(v, &b, info);
-    const int again = queue_buffer(v, b.index);
+        describe(v, &a, info);
+    const int again = queue_buffer(v, a.index);
     if (again != 0)
         return is_gone(v, again);
     return rc == 0 ? 0 : -EPROTO;

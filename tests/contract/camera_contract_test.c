@@ -240,18 +240,15 @@ static void no_end(void) {}
 static void v4l2_begin(double rate_hz, struct sl_camera_config *config)
 {
     config->source = "vivid";
-    config->rate_hz = rate_hz;
+    config->rate_hz = rate_hz < 1 ? 1 : rate_hz > 60 ? 60 : rate_hz;
     config->width_px = 320;
     config->height_px = 180;
 }
 
 /* Those of hardware last: where it is missing, only `fixtures_here` are run. */
 static const struct fixture FIXTURES[] = {
-    {"bus", bus_begin, bus_end},
-    {"file", file_begin, no_end},
-    {"file", video_begin, no_end},
-    {"pattern", pattern_begin, no_end},
-    {"v4l2", v4l2_begin, no_end},
+    {"bus", bus_begin, bus_end},        {"file", file_begin, no_end}, {"file", video_begin, no_end},
+    {"pattern", pattern_begin, no_end}, {"v4l2", v4l2_begin, no_end},
 };
 #define FIXTURE_COUNT (sizeof FIXTURES / sizeof FIXTURES[0])
 static size_t fixtures_here = FIXTURE_COUNT - 1;
@@ -355,8 +352,8 @@ static void frames_have_identity_time_and_layout(void **state)
             assert_int_equal(fill(camera, &info, 5000), 0);
             const uint64_t now = sl_clock_now_ns();
             assert_int_equal(sl_frame_check(&info, caps->frame_bytes, &err), 0);
-            assert_int_equal(info.width_px, WIDTH_PX);
-            assert_int_equal(info.height_px, HEIGHT_PX);
+            assert_int_equal(info.width_px, config.width_px);
+            assert_int_equal(info.height_px, config.height_px);
             if (caps->fourcc != 0) {
                 assert_int_equal(info.fourcc, caps->fourcc);
                 assert_int_equal(info.width_px, caps->width_px);
@@ -431,14 +428,16 @@ static void late_callers_get_the_newest(void **state)
         const struct sl_camera_config config = begin(&FIXTURES[i], 100);
         struct sl_camera *camera = start_camera(&config);
         struct sl_frame_info before, after;
+        const double given_hz = sl_camera_caps(camera)->rate_hz; /* not all can do any rate */
+        const uint64_t period_ns = (uint64_t)(1e9 / (given_hz > 0 ? given_hz : 100));
         assert_int_equal(fill(camera, &before, 5000), 0);
-        sl_clock_sleep_until_ns(in_ms(105));
+        sl_clock_sleep_until_ns(sl_clock_now_ns() + 21 * period_ns / 2);
         const uint64_t called = sl_clock_now_ns();
         assert_int_equal(fill(camera, &after, 5000), 0);
         /* Ten periods went by: nine frames lost, give or take the scheduler. */
         assert_true(after.dropped - before.dropped >= 5);
         assert_int_equal(after.frame_id - before.frame_id, 1 + after.dropped - before.dropped);
-        assert_true(after.exposed_ns + 50 * SL_NS_PER_MS > called);
+        assert_true(after.exposed_ns + 5 * period_ns > called);
         sl_camera_close(camera);
         FIXTURES[i].end();
     }
@@ -1360,9 +1359,25 @@ static void bus_frames_are_never_torn(void **state)
 
 /* ---- the run ---- */
 
+/* Hardware that is there takes part. */
+static void look_for_hardware(void)
+{
+    while (fixtures_here < FIXTURE_COUNT) {
+        struct sl_camera *camera;
+        const struct sl_camera_config config = begin(&FIXTURES[fixtures_here], 30);
+        if (sl_camera_open(&camera, &config, &err) != 0) {
+            print_message("without %s: %s\n", config.driver, err.text);
+            return;
+        }
+        sl_camera_close(camera);
+        FIXTURES[fixtures_here++].end();
+    }
+}
+
 static int create(void **state)
 {
     (void)state;
+    look_for_hardware();
     const char *places[] = {"/dev/shm", "/tmp"};
     for (size_t i = 0; i < 2; i++) {
         snprintf(folder, sizeof folder, "%s/skylane_camera_XXXXXX", places[i]);

@@ -26,6 +26,7 @@ class WriterConfig(ctypes.Structure):
         ("slot_bytes", ctypes.c_size_t),
         ("take_over", ctypes.c_bool),
         ("huge_pages", ctypes.c_bool),
+        ("dmabufs", ctypes.c_bool),
         ("access", ctypes.c_uint32),
         ("group", ctypes.c_char_p),
         ("reserved", ctypes.c_uint64 * 4),
