@@ -153,6 +153,8 @@ static void add_state(cJSON *to, const void *data)
         [SL_STAGE_LOOP_LATENESS] = "loop_lateness",
     };
     static const char *const REALTIME[] = {"fifo", "mlock", "hugepages"};
+    static const char *const CONDITIONS[SL_CONDITION_COUNT] = {
+        "estop", "battery_low", "battery_empty", "under_voltage", "throttled"};
     const struct sl_state *s = data;
     sl_json_add_u64(to, "published_ns", s->published_ns);
     sl_json_add_u64(to, "started_ns", s->started_ns);
@@ -176,6 +178,11 @@ static void add_state(cJSON *to, const void *data)
     sl_json_add_float(to, "speed_mps", s->speed_mps);
     sl_json_add_float(to, "detection_age_ms", s->detection_age_ms);
     add_bits(to, "realtime", s->realtime, REALTIME, 3);
+    if (s->battery_mv != 0)
+        cJSON_AddNumberToObject(to, "battery_v", s->battery_mv / 1e3);
+    else
+        cJSON_AddNullToObject(to, "battery_v");
+    add_bits(to, "conditions", s->conditions, CONDITIONS, SL_CONDITION_COUNT);
     cJSON *stages = cJSON_AddObjectToObject(to, "stages");
     for (int i = 0; i < SL_STAGE_COUNT; i++)
         add_stage(stages, STAGES[i], &s->stages[i]);

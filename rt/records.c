@@ -46,6 +46,12 @@ static const struct {
     [SL_REASON_CAMERA_BLIND] =
         {"camera_blind", "the camera's pictures are black or do not change; uncover it, check "
                          "its cable, and see camera.watch in the settings"},
+    [SL_REASON_ESTOP] = {"estop",
+                         "the emergency stop was pressed, or its wire is broken; release it and "
+                         "arm again"},
+    [SL_REASON_BATTERY] = {"battery",
+                           "the battery's voltage stayed below power.stop_v; charge or change it "
+                           "and arm again"},
 };
 
 const char *sl_reason_text(uint32_t reason)

@@ -125,6 +125,8 @@ enum sl_reason {
     SL_REASON_SETTING,          /* no such live setting, or not this value */
     SL_REASON_LINK_LOST,        /* nobody permits driving, and safety.lease_ms demands it */
     SL_REASON_CAMERA_BLIND,     /* frames come, but they are black or all the same */
+    SL_REASON_ESTOP,            /* the emergency stop was pressed, or cannot be read */
+    SL_REASON_BATTERY,          /* its voltage stayed below power.stop_v */
     SL_REASON_COUNT
 };
 
@@ -173,7 +175,8 @@ struct sl_state {
     float speed_mps;        /* as measured, or as assumed where nothing measures */
     float detection_age_ms; /* of the pose steered by */
     uint32_t realtime;      /* SL_REALTIME_* */
-    uint32_t reserved;
+    uint16_t battery_mv;    /* 0: not known, or nothing measures it */
+    uint16_t conditions;    /* SL_CONDITION_* */
     struct sl_stage_stats stages[SL_STAGE_COUNT];
 };
 
@@ -181,6 +184,16 @@ enum {
     SL_REALTIME_FIFO = 1u << 0,
     SL_REALTIME_MLOCK = 1u << 1,
     SL_REALTIME_HUGEPAGES = 1u << 2,
+};
+
+/* What safety hardware tells of the vehicle at this moment. */
+enum {
+    SL_CONDITION_ESTOP = 1u << 0,         /* the emergency stop is pressed, or cannot be read */
+    SL_CONDITION_BATTERY_LOW = 1u << 1,   /* below power.warn_v, or not known: it drives slowly */
+    SL_CONDITION_BATTERY_EMPTY = 1u << 2, /* was below power.stop_v: it does not drive */
+    SL_CONDITION_UNDER_VOLTAGE = 1u << 3, /* of the board, by its own account */
+    SL_CONDITION_THROTTLED = 1u << 4,     /* the board is, or was just now: it drives slowly */
+    SL_CONDITION_COUNT = 5
 };
 
 /* ---- vehicle_odometry: what the vehicle measures of its own motion ---- */

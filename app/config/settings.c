@@ -157,6 +157,35 @@ static int check_remote(const struct sl_settings *s, struct sl_error *err)
                       s->safety.detector_stall_ms, "safety.detector_stall_ms", "ms", false, err);
 }
 
+static int check_hardware(const struct sl_settings *s, struct sl_error *err)
+{
+    if ((s->power.warn_v > 0 || s->power.stop_v > 0) && s->power.voltage_path[0] == '\0')
+        return sl_error_set(err, -EINVAL,
+                            "%s is set, but nothing measures the battery: set power.voltage_path",
+                            s->power.warn_v > 0 ? "power.warn_v" : "power.stop_v");
+    if (s->gpio.estop_line >= 0 && s->gpio.estop_line == s->gpio.led_line &&
+        strcmp(s->gpio.estop_chip, s->gpio.led_chip) == 0)
+        return sl_error_set(err, -EINVAL,
+                            "gpio.estop_line and gpio.led_line are the same line; each needs one "
+                            "of its own");
+    int rc = 0;
+    if (s->power.warn_v > 0)
+        rc = check_less(s->power.stop_v, "power.stop_v", s->power.warn_v, "power.warn_v", "V", true,
+                        err);
+    if (rc != 0 || strcmp(s->watchdog.driver, "none") == 0)
+        return rc;
+    /* The vehicle stands before the machine may be reset. */
+    rc = check_less(s->safety.detector_stall_ms, "safety.detector_stall_ms", s->watchdog.stall_ms,
+                    "watchdog.stall_ms", "ms", true, err);
+    if (rc == 0)
+        rc = check_less(s->safety.camera_stall_ms, "safety.camera_stall_ms",
+                        s->watchdog.camera_stall_ms, "watchdog.camera_stall_ms", "ms", true, err);
+    if (rc == 0)
+        rc = check_less(s->safety.command_lease_ms, "safety.command_lease_ms", s->watchdog.stall_ms,
+                        "watchdog.stall_ms", "ms", true, err);
+    return rc;
+}
+
 int sl_settings_check(const struct sl_settings *s, struct sl_error *err)
 {
     int rc = check_less(s->detect.near_m, "detect.near_m", s->detect.far_m, "detect.far_m", "m",
@@ -210,6 +239,8 @@ int sl_settings_check(const struct sl_settings *s, struct sl_error *err)
         rc = check_buses(s, err);
     if (rc == 0)
         rc = check_remote(s, err);
+    if (rc == 0)
+        rc = check_hardware(s, err);
     if (rc == 0) {
         struct sl_camera_calibration calibration;
         struct sl_camera_model model;

@@ -164,9 +164,19 @@ static enum sl_reason source_fault(const struct sl_safety *s, const struct sl_sa
                                                                     : SL_REASON_NONE;
 }
 
+/* What a person or an empty battery demands. */
+static enum sl_reason demanded_stop(const struct sl_safety_input *in)
+{
+    if (in->estop_pressed)
+        return SL_REASON_ESTOP;
+    return in->battery_empty ? SL_REASON_BATTERY : SL_REASON_NONE;
+}
+
 /* Faults of the vehicle itself: never to be driven with, nor stood with. */
 static enum sl_reason own_fault(const struct sl_safety_input *in)
 {
+    if (demanded_stop(in) != SL_REASON_NONE)
+        return demanded_stop(in);
     if (in->actuator_failed)
         return SL_REASON_ACTUATOR;
     return in->not_finite ? SL_REASON_NOT_FINITE : SL_REASON_NONE;
@@ -229,7 +239,8 @@ static void drive(struct sl_safety *s, const struct sl_safety_input *in,
                   struct sl_safety_output *out)
 {
     const struct sl_safety_config *c = &s->config;
-    out->speed_scale = 1;
+    const double supply = in->supply_scale > 0 ? fmin(in->supply_scale, 1) : 0; /* a NaN too */
+    out->speed_scale = supply;
     out->neutral = false;
     if (s->bad_since_ns == 0)
         return;
@@ -243,7 +254,8 @@ static void drive(struct sl_safety *s, const struct sl_safety_input *in,
         return;
     }
     out->reaction = SL_REACT_SLOW;
-    out->speed_scale = 1 - (1 - c->slow_scale) * (bad_ms - c->hold_ms) / (c->slow_ms - c->hold_ms);
+    out->speed_scale =
+        supply * (1 - (1 - c->slow_scale) * (bad_ms - c->hold_ms) / (c->slow_ms - c->hold_ms));
 }
 
 void sl_safety_step(struct sl_safety *s, const struct sl_safety_input *in,
@@ -275,6 +287,8 @@ void sl_safety_step(struct sl_safety *s, const struct sl_safety_input *in,
             enter_stop(s, fault);
         break;
     case SL_MODE_SAFE_STOP: {
+        if (demanded_stop(in) != SL_REASON_NONE)
+            sl_safety_stop(s, demanded_stop(in));
         bool allowed = (lane_caused(s->stop_reason) && s->config.recover_lane) ||
                        (source_caused(s->stop_reason) && s->config.recover_source);
         if (allowed && fault == SL_REASON_NONE && standing(s, in) && settled(s, in))
@@ -306,6 +320,8 @@ static enum sl_reason request_arm(struct sl_safety *s, const struct sl_safety_in
     /* Also from disarmed: else disarming would be a way round both. */
     if (!standing(s, in))
         return SL_REASON_NOT_STANDING;
+    if (demanded_stop(in) != SL_REASON_NONE)
+        return demanded_stop(in);
     if (own_fault(in) != SL_REASON_NONE || too_many_misses(s))
         return SL_REASON_FAULT_PRESENT;
     if (s->mode == SL_MODE_SAFE_STOP) {

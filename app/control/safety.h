@@ -20,11 +20,13 @@
  *   camera blind
  *   missed deadlines            stops      waits             never
  *   no permission (lease_ms)    stops      waits             never
+ *   emergency stop, battery     stops      stops             never
  *   lane lost, low confidence   in stages  waits             with recover_lane
  *
  * "Waits": the vehicle stands or comes to a stand anyway, and does not begin
  * to drive while the fault is there. A requested stop never recovers by
- * itself; it also ends the automatic recovery of a stop that it meets. */
+ * itself; it also ends the automatic recovery of a stop that it meets, and so do the
+ * emergency stop and an empty battery. */
 #ifndef SL_APP_CONTROL_SAFETY_H
 #define SL_APP_CONTROL_SAFETY_H
 
@@ -78,6 +80,9 @@ struct sl_safety_input {
     bool detector_counts_frames; /* false: frame_ns is unknown (detector elsewhere) */
     uint64_t permitted_ns;       /* when driving was last permitted; 0: never */
     uint64_t permitted_until_ns; /* and until when */
+    bool estop_pressed;          /* now, or since the step before */
+    bool battery_empty;
+    double supply_scale; /* 0..1: share of the speed that the power supply allows */
 };
 
 struct sl_safety_output {
@@ -123,7 +128,8 @@ void sl_safety_step(struct sl_safety *safety, const struct sl_safety_input *in,
 /* Asks for arm, disarm, pause, resume or stop. Returns SL_REASON_NONE if
  * accepted, else why not; stop and disarm are always accepted.
  *
- * Arm is refused while anything moves (NOT_STANDING), while a fault is there
+ * Arm is refused while anything moves (NOT_STANDING), while the emergency stop is
+ * pressed (ESTOP) or the battery empty (BATTERY), while another fault is there
  * or the cause of the last stop remains (FAULT_PRESENT), without permission
  * where one is needed (LINK_LOST), and without a fresh detection
  * (NO_DETECTION_YET). A stop while disarmed changes nothing but that

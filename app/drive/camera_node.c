@@ -13,5 +13,6 @@ void *sl_camera_node_main(void *argument)
         }
         sl_node_round(drive, &node->thread);
     }
+    sl_node_end(&node->thread);
     return NULL;
 }

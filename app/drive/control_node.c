@@ -44,6 +44,13 @@ static void take_camera(struct sl_control_node *node)
         node->camera_trouble = status.trouble;
 }
 
+/* Half written: the next tick will see it. */
+static void take_supply(struct sl_drive *drive, uint64_t now_ns)
+{
+    if (drive->supply != NULL)
+        (void)sl_supply_watch_read(drive->supply, now_ns, &drive->control.supply);
+}
+
 /* Measured where something measures, else what was last asked for. */
 static double speed_now(const struct sl_control_node *node, uint64_t now_ns)
 {
@@ -207,6 +214,7 @@ static void step(struct sl_drive *drive, uint64_t now_ns, bool fresh, uint64_t w
     take_odometry(node, now_ns);
     take_permit(node);
     take_camera(node);
+    take_supply(drive, now_ns);
     take_tuning(node);
     const struct sl_safety_input in = {
         .now_ns = now_ns,
@@ -225,6 +233,10 @@ static void step(struct sl_drive *drive, uint64_t now_ns, bool fresh, uint64_t w
         .detector_counts_frames = drive->detect.reader != NULL,
         .permitted_ns = node->permit.issued_ns,
         .permitted_until_ns = node->permit.expires_ns,
+        .estop_pressed =
+            drive->estop != NULL && sl_estop_pressed(drive->estop, &node->presses_seen),
+        .battery_empty = node->supply.empty,
+        .supply_scale = node->supply.scale,
     };
     answer_request(drive, &in);
     /* The last command's lease ran out before this one: the thread was held
@@ -253,6 +265,7 @@ static void run_lockstep(struct sl_drive *drive)
     struct sl_control_node *node = &drive->control;
     while (!atomic_load_explicit(&drive->stop, memory_order_relaxed)) {
         struct sl_detection lane;
+        sl_node_round(drive, &node->thread);
         if (sl_bus_wait(node->detections, sl_clock_now_ns() + 20 * SL_NS_PER_MS) != 0 ||
             sl_bus_read_next(node->detections, &lane, sizeof lane, NULL) != 0)
             continue;
@@ -260,7 +273,6 @@ static void run_lockstep(struct sl_drive *drive)
         uint64_t now_ns = node->lane.received_ns; /* virtual time: the frame's */
         take_detection(node, now_ns);
         step(drive, now_ns, true, now_ns);
-        sl_node_round(drive, &node->thread);
     }
 }
 
@@ -310,5 +322,6 @@ void *sl_control_node_main(void *argument)
     else
         run_realtime(drive);
     sl_actuator_neutral(drive->control.actuator, sl_clock_now_ns());
+    sl_node_end(&drive->control.thread);
     return NULL;
 }

@@ -102,5 +102,6 @@ void *sl_detect_node_main(void *argument)
         sl_detect_node_tell(drive, rc, &look, &log);
         sl_node_round(drive, &node->thread);
     }
+    sl_node_end(&node->thread);
     return NULL;
 }

@@ -106,5 +106,6 @@ void *sl_detect_remote_node_main(void *argument)
         sl_detect_node_tell(drive, rc, &chooser.look, &log);
         sl_node_round(drive, &drive->detect.thread);
     }
+    sl_node_end(&drive->detect.thread);
     return NULL;
 }

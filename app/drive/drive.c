@@ -12,6 +12,7 @@
 
 void sl_node_round(struct sl_drive *drive, struct sl_node_thread *thread)
 {
+    atomic_fetch_add_explicit(&thread->rounds, 1, memory_order_relaxed);
     if (!thread->warm) {
         if (!atomic_load_explicit(&drive->warm, memory_order_relaxed))
             return;
@@ -21,6 +22,11 @@ void sl_node_round(struct sl_drive *drive, struct sl_node_thread *thread)
     }
     atomic_store_explicit(&thread->faults, sl_memory_thread_faults() - thread->faults_base,
                           memory_order_relaxed);
+}
+
+void sl_node_end(struct sl_node_thread *thread)
+{
+    atomic_store_explicit(&thread->ended, true, memory_order_relaxed);
 }
 
 /* ---- opening ---- */
@@ -171,6 +177,36 @@ static int open_bridge(struct sl_drive *d, struct sl_error *err)
     return rc;
 }
 
+/* Real inputs have no place in virtual time. */
+static int refuse_hardware(const struct sl_settings *s, struct sl_error *err)
+{
+    const struct {
+        bool set;
+        const char *setting;
+    } hardware[] = {{strcmp(s->watchdog.driver, "none") != 0, "watchdog.driver"},
+                    {s->gpio.estop_line >= 0, "gpio.estop_line"},
+                    {s->power.voltage_path[0] != '\0', "power.voltage_path"},
+                    {s->power.throttled_path[0] != '\0', "power.throttled_path"}};
+    for (size_t i = 0; i < sizeof hardware / sizeof hardware[0]; i++) {
+        if (hardware[i].set)
+            return sl_error_set(err, -EINVAL,
+                                "in lockstep time is virtual, and safety hardware is not: leave "
+                                "out %s",
+                                hardware[i].setting);
+    }
+    return 0;
+}
+
+/* Before anything of it is armed the vehicle must be able to start. */
+static int open_hardware(struct sl_drive *d, struct sl_error *err)
+{
+    int rc = sl_estop_open(&d->estop, d->settings, d->log, err);
+    if (rc == 0)
+        rc = sl_supply_watch_open(&d->supply, d->settings, d->log, err);
+    d->control.supply = (struct sl_supply_verdict){.scale = 1, .voltage_v = NAN};
+    return rc;
+}
+
 /* Asks for what real time needs; what is not granted is told once, and the
  * vehicle runs without. */
 static void ask_for_realtime(struct sl_drive *d)
@@ -204,6 +240,9 @@ int sl_drive_open(struct sl_drive **drive, const struct sl_settings *settings,
         return sl_error_set(err, -EINVAL,
                             "in lockstep time is virtual, and a permission to drive is not: leave "
                             "out safety.lease_ms");
+    int rc = options->lockstep ? refuse_hardware(settings, err) : 0;
+    if (rc != 0)
+        return rc;
     struct sl_drive *d = calloc(1, sizeof *d);
     if (d == NULL)
         return sl_error_set(err, -ENOMEM, "no memory for the control path");
@@ -212,18 +251,23 @@ int sl_drive_open(struct sl_drive **drive, const struct sl_settings *settings,
     d->log = options->log;
     d->lockstep = options->lockstep;
     d->insecure = options->insecure;
-    int rc = open_bridge(d, err);
+    rc = open_bridge(d, err);
     if (rc == 0)
         rc = open_camera(d, err);
     if (rc == 0)
         rc = open_detector(d, err);
     if (rc == 0)
         rc = open_control(d, err);
+    if (rc == 0)
+        rc = open_hardware(d, err);
+    if (rc == 0) {
+        ask_for_realtime(d);
+        rc = sl_keeper_open(&d->keeper, d, err); /* last: it arms the watchdog */
+    }
     if (rc != 0) {
         sl_drive_close(d);
         return rc;
     }
-    ask_for_realtime(d);
     *drive = d;
     return 0;
 }
@@ -252,6 +296,18 @@ static void stop_threads(struct sl_drive *d)
     sl_thread_join(&d->camera.thread.thread);
 }
 
+/* The stop is read below control, which acts on it, and above what may keep a core
+ * busy. */
+static int start_hardware(struct sl_drive *d, struct sl_error *err)
+{
+    const int below = (int)d->settings->realtime.control_priority - 1;
+    const bool fifo = (d->realtime & SL_REALTIME_FIFO) != 0;
+    int rc = d->estop != NULL ? sl_estop_start(d->estop, fifo ? below : 0, err) : 0;
+    if (rc == 0 && d->supply != NULL)
+        rc = sl_supply_watch_start(d->supply, err);
+    return rc;
+}
+
 int sl_drive_start(struct sl_drive *d, struct sl_error *err)
 {
     const struct sl_settings *s = d->settings;
@@ -259,7 +315,9 @@ int sl_drive_start(struct sl_drive *d, struct sl_error *err)
     d->control.state.started_ns = d->started_ns;
     sl_loop_init(&d->control.loop, (uint64_t)llround((double)SL_NS_PER_S / s->control.rate_hz),
                  (uint64_t)(s->control.deadline_us * (double)SL_NS_PER_US), d->started_ns);
-    int rc = start_thread(d, &d->control.thread, "sl-control", s->realtime.control_priority,
+    int rc = start_hardware(d, err);
+    if (rc == 0)
+        rc = start_thread(d, &d->control.thread, "sl-control", s->realtime.control_priority,
                           s->realtime.control_cpu, sl_control_node_main, err);
     if (rc == 0 && d->detect.reader != NULL)
         rc = start_thread(
@@ -273,6 +331,8 @@ int sl_drive_start(struct sl_drive *d, struct sl_error *err)
             rc = start_thread(d, &d->camera.thread, "sl-camera", s->realtime.camera_priority,
                               s->realtime.camera_cpu, sl_camera_node_main, err);
     }
+    if (rc == 0 && d->keeper != NULL)
+        rc = sl_keeper_start(d->keeper, err);
     if (rc != 0)
         stop_threads(d);
     return rc;
@@ -337,6 +397,27 @@ static void summarize(const struct sl_histogram *histogram, struct sl_stage_stat
     out->max_us = (float)sl_histogram_max_ns(histogram) / 1e3f;
 }
 
+static void describe_conditions(struct sl_drive *d, struct sl_state *state)
+{
+    struct sl_supply_verdict supply = {.voltage_v = NAN};
+    if (sl_estop_is_pressed(d->estop))
+        state->conditions |= SL_CONDITION_ESTOP;
+    if (d->supply == NULL)
+        return;
+    while (!sl_supply_watch_read(d->supply, state->published_ns, &supply)) {
+    }
+    if (supply.voltage_v >= 0) /* a battery of more than 65 V is told as one of 65 */
+        state->battery_mv = (uint16_t)fmax(1, fmin(lround(supply.voltage_v * 1e3), UINT16_MAX));
+    if (supply.low)
+        state->conditions |= SL_CONDITION_BATTERY_LOW;
+    if (supply.empty)
+        state->conditions |= SL_CONDITION_BATTERY_EMPTY;
+    if (supply.under_voltage)
+        state->conditions |= SL_CONDITION_UNDER_VOLTAGE;
+    if (supply.throttled)
+        state->conditions |= SL_CONDITION_THROTTLED;
+}
+
 void sl_drive_state(struct sl_drive *d, struct sl_state *state)
 {
     struct sl_control_node *node = &d->control;
@@ -353,6 +434,7 @@ void sl_drive_state(struct sl_drive *d, struct sl_state *state)
     if (d->arena.huge_pages &&
         atomic_load_explicit(&d->detect.frames_on_huge_pages, memory_order_relaxed))
         state->realtime |= SL_REALTIME_HUGEPAGES;
+    describe_conditions(d, state);
     if (d->action_id > state->action_id) {
         state->action_id = d->action_id;
         state->action_reason = d->action_reason;
@@ -391,9 +473,13 @@ void sl_drive_close(struct sl_drive *d)
 {
     if (d == NULL)
         return;
+    sl_keeper_stopping(d->keeper);
     stop_threads(d);
     sl_remote_sum_up(d);
     sl_actuator_close(d->control.actuator);
+    sl_keeper_close(d->keeper); /* the outputs are neutral: the watchdog may be disarmed */
+    sl_estop_close(d->estop);
+    sl_supply_watch_close(d->supply);
     sl_source_close(d->camera.source);
     sl_bus_reader_close(d->control.detections);
     sl_bus_reader_close(d->control.odometry);

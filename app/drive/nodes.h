@@ -13,7 +13,10 @@
 #include "app/control/limits.h"
 #include "app/control/safety.h"
 #include "app/detect/detect.h"
+#include "app/drive/estop.h"
+#include "app/drive/keeper.h"
 #include "app/drive/remote.h"
+#include "app/drive/supply_watch.h"
 #include "hal/actuator/actuator.h"
 #include "rt/bus.h"
 #include "rt/latch.h"
@@ -30,6 +33,8 @@ struct sl_node_thread {
     _Atomic uint64_t faults; /* since the path became warm */
     uint64_t faults_base;
     bool warm;
+    _Atomic uint64_t rounds; /* turns of its loop: what the watchdogs go by */
+    _Atomic bool ended;      /* it left its loop because it was to */
 };
 
 struct sl_camera_node {
@@ -84,9 +89,11 @@ struct sl_control_node {
     uint64_t last_frame_id;
     struct sl_odometry motion; /* newest odometry */
     uint64_t motion_seen_ns;
-    struct sl_permit permit;   /* newest one */
-    uint32_t camera_trouble;   /* enum sl_camera_trouble, as reported last */
-    struct sl_limited applied; /* what the actuator was told last */
+    struct sl_permit permit;         /* newest one */
+    uint32_t camera_trouble;         /* enum sl_camera_trouble, as reported last */
+    struct sl_supply_verdict supply; /* newest one; a scale of 1 where nothing looks */
+    uint64_t presses_seen;           /* of the emergency stop */
+    struct sl_limited applied;       /* what the actuator was told last */
     bool not_finite, actuator_failed;
     uint32_t missed;       /* deadlines, since the last step */
     struct sl_state state; /* being made, then latched */
@@ -110,9 +117,12 @@ struct sl_drive {
     struct sl_camera_node camera;
     struct sl_detect_node detect;
     struct sl_control_node control;
-    _Atomic bool stop;         /* control stops the vehicle, then ends */
-    _Atomic bool stop_sources; /* camera and detect end */
-    _Atomic bool warm;         /* a detection went all the way to the actuator */
+    struct sl_estop *estop;         /* NULL: there is none */
+    struct sl_supply_watch *supply; /* NULL: nothing looks at the power supply */
+    struct sl_keeper *keeper;       /* NULL: nobody is to be told */
+    _Atomic bool stop;              /* control stops the vehicle, then ends */
+    _Atomic bool stop_sources;      /* camera and detect end */
+    _Atomic bool warm;              /* a detection went all the way to the actuator */
     uint64_t started_ns;
 
     /* the polling thread's own */
@@ -161,8 +171,11 @@ void sl_detect_node_tell(struct sl_drive *drive, int rc, const struct sl_look *l
 void sl_remote_news(struct sl_drive *drive);
 void sl_remote_sum_up(struct sl_drive *drive);
 
-/* Once a round, by the node's own thread: begins to count faults and
- * allocations when the path is warm, and counts. */
+/* Once a round, by the node's own thread: counts the round, begins to count faults
+ * and allocations when the path is warm, and counts them. */
 void sl_node_round(struct sl_drive *drive, struct sl_node_thread *thread);
+
+/* Last, by the node's own thread: no more rounds are to be expected. */
+void sl_node_end(struct sl_node_thread *thread);
 
 #endif

@@ -416,11 +416,13 @@ static void state_has_every_field(void **unused)
                          .speed_command_mps = 9.f,
                          .speed_mps = 8.7f,
                          .detection_age_ms = 12.5f,
-                         .realtime = SL_REALTIME_FIFO | SL_REALTIME_HUGEPAGES};
+                         .realtime = SL_REALTIME_FIFO | SL_REALTIME_HUGEPAGES,
+                         .battery_mv = 7400,
+                         .conditions = SL_CONDITION_ESTOP | SL_CONDITION_THROTTLED};
     s.stages[SL_STAGE_LOOP_LATENESS] = (struct sl_stage_stats){9, 1.5f, 1.75f, 2.5f, 3.5f, 4.5f, 0};
     cJSON *json = dumped(SL_BUS_STATE, SL_RECORD_STATE, &s, sizeof s);
     const cJSON *r = item(json, "record");
-    assert_int_equal(cJSON_GetArraySize(r), 23);
+    assert_int_equal(cJSON_GetArraySize(r), 25);
     static const char *const COUNTS[] = {"published_ns",   "started_ns",      "frames",
                                          "frames_dropped", "deadline_misses", "page_faults",
                                          "allocations",    "stop_count"};
@@ -442,6 +444,10 @@ static void state_has_every_field(void **unused)
     assert_int_equal(cJSON_GetArraySize(item(r, "realtime")), 2);
     assert_word(r, "realtime.0", "fifo");
     assert_word(r, "realtime.1", "hugepages");
+    assert_number(r, "battery_v", 7.4f);
+    assert_int_equal(cJSON_GetArraySize(item(r, "conditions")), 2);
+    assert_word(r, "conditions.0", "estop");
+    assert_word(r, "conditions.1", "throttled");
     assert_int_equal(cJSON_GetArraySize(item(r, "stages")), SL_STAGE_COUNT);
     assert_number(r, "stages.loop_lateness.count", 9);
     assert_number(r, "stages.loop_lateness.p50_us", 1.5f);

@@ -49,6 +49,7 @@ static void rig_init(struct rig *r, const struct sl_safety_config *config)
     r->in.detector_counts_frames = true;
     r->in.lane_state = SL_LANE_TWO_LINES;
     r->in.confidence = 0.9;
+    r->in.supply_scale = 1;
     r->camera = r->detector = true;
     r->exposure_age_ns = 20 * MS;
     assert_int_equal(sl_safety_init(&r->s, config, r->in.now_ns, &err), 0);
@@ -726,6 +727,101 @@ static void permission_to_drive(void **state)
     assert_int_equal(r.out.mode, SL_MODE_DRIVING);
 }
 
+/* The emergency stop and an empty battery, which count in the same way. */
+static void demanded_stops(void **state)
+{
+    (void)state;
+    const struct {
+        size_t offset;
+        enum sl_reason reason;
+    } cases[] = {{offsetof(struct sl_safety_input, estop_pressed), SL_REASON_ESTOP},
+                 {offsetof(struct sl_safety_input, battery_empty), SL_REASON_BATTERY}};
+    static const uint32_t STOPPED[] = {SL_MODE_ARMED, SL_MODE_DRIVING, SL_MODE_PAUSED};
+    for (size_t c = 0; c < sizeof cases / sizeof cases[0]; c++) {
+        struct rig r;
+        bool *demand = (bool *)((char *)&r.in + cases[c].offset);
+        for (size_t m = 0; m < sizeof STOPPED / sizeof STOPPED[0]; m++) {
+            rig_in_mode(&r, &CONFIG, STOPPED[m]);
+            *demand = true; /* for one step only */
+            tick(&r);
+            assert_int_equal(r.out.mode, SL_MODE_SAFE_STOP);
+            assert_int_equal(r.out.stop_reason, cases[c].reason);
+            assert_true(r.out.neutral && r.out.stopped_now && r.out.speed_scale == 0);
+            /* Not armed while it lasts; gone, it does not drive on by itself. */
+            assert_int_equal(ask(&r, SL_ACTION_ARM), cases[c].reason);
+            ticks(&r, 500);
+            *demand = false;
+            r.in.lane_state = SL_LANE_TWO_LINES;
+            ticks(&r, 20000);
+            assert_int_equal(r.out.mode, SL_MODE_SAFE_STOP);
+            assert_int_equal(r.s.stops, 1);
+            assert_int_equal(ask(&r, SL_ACTION_ARM), SL_REASON_NONE);
+            ticks(&r, 400);
+            assert_int_equal(r.out.mode, SL_MODE_DRIVING);
+        }
+        /* Disarmed it stays disarmed, and is not armed. */
+        rig_in_mode(&r, &CONFIG, SL_MODE_DISARMED);
+        *demand = true;
+        ticks(&r, 100);
+        assert_int_equal(r.out.mode, SL_MODE_DISARMED);
+        assert_int_equal(ask(&r, SL_ACTION_ARM), cases[c].reason);
+        assert_int_equal(ask(&r, SL_ACTION_DISARM), SL_REASON_NONE);
+        /* A stop that would have ended by itself does not any more. */
+        rig_in_mode(&r, &CONFIG, SL_MODE_DRIVING);
+        r.in.lane_state = SL_LANE_LOST;
+        ticks(&r, 2000);
+        assert_int_equal(r.out.stop_reason, SL_REASON_LANE_LOST);
+        *demand = true;
+        tick(&r);
+        *demand = false;
+        assert_int_equal(r.out.stop_reason, cases[c].reason);
+        assert_false(r.out.stopped_now);
+        r.in.lane_state = SL_LANE_TWO_LINES;
+        ticks(&r, 20000);
+        assert_int_equal(r.out.mode, SL_MODE_SAFE_STOP);
+        /* Pressed at the start: armed by nobody. */
+        struct sl_safety_config config = CONFIG;
+        config.arm_at_start = true;
+        rig_init(&r, &config);
+        *demand = true;
+        tick(&r);
+        assert_int_equal(r.out.mode, SL_MODE_SAFE_STOP);
+        assert_int_equal(r.out.stop_reason, cases[c].reason);
+    }
+    /* Both: a person goes before a battery. */
+    struct rig r;
+    rig_in_mode(&r, &CONFIG, SL_MODE_DRIVING);
+    r.in.estop_pressed = r.in.battery_empty = true;
+    r.in.actuator_failed = true;
+    tick(&r);
+    assert_int_equal(r.out.stop_reason, SL_REASON_ESTOP);
+}
+
+static void supply_slows(void **state)
+{
+    (void)state;
+    struct rig r;
+    rig_in_mode(&r, &CONFIG, SL_MODE_DRIVING);
+    const struct {
+        double given, expected;
+    } cases[] = {{1, 1}, {0.5, 0.5}, {0, 0}, {-1, 0}, {NAN, 0}, {7, 1}, {INFINITY, 1}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        r.in.supply_scale = cases[i].given;
+        tick(&r);
+        assert_int_equal(r.out.mode, SL_MODE_DRIVING);
+        assert_true(r.out.speed_scale == cases[i].expected && !r.out.neutral);
+    }
+    /* Beside what a bad lane takes away. */
+    r.in.supply_scale = 0.5;
+    r.in.lane_state = SL_LANE_LOST;
+    ticks(&r, 390);
+    assert_int_equal(r.out.reaction, SL_REACT_HOLD);
+    assert_true(r.out.speed_scale == 0.5);
+    ticks(&r, 1110);
+    assert_int_equal(r.out.reaction, SL_REACT_SLOW);
+    assert_true(fabs(r.out.speed_scale - 0.5 * (1 - 0.7 * 1090 / 1100)) < 1e-9);
+}
+
 static void missed_deadlines(void **state)
 {
     (void)state;
@@ -846,6 +942,8 @@ static void random_walk(void **state)
             r.in.deadlines_missed = one_in(one_in(300) ? 1 : 150);
             r.in.not_finite = one_in(2500);
             r.in.actuator_failed = one_in(2500);
+            r.in.estop_pressed = one_in(2500);
+            r.in.battery_empty = one_in(2500);
             r.in.speed_mps = one_in(3) ? 0 : one_in(50) ? NAN : 3;
             if (one_in(400))
                 r.in.now_ns += random_u64() % (1000 * MS);
@@ -880,6 +978,7 @@ static void random_walk(void **state)
                 assert_true(out->lane_bad && out->mode == SL_MODE_DRIVING);
             if (out->mode == SL_MODE_DRIVING) {
                 assert_false(r.in.not_finite || r.in.actuator_failed);
+                assert_false(r.in.estop_pressed || r.in.battery_empty);
                 assert_true(out->speed_scale >= CONFIG.slow_scale - 1e-9);
             }
             if (mode != SL_MODE_DRIVING && out->mode == SL_MODE_DRIVING) {
@@ -924,6 +1023,8 @@ int main(void)
         cmocka_unit_test(arming),
         cmocka_unit_test(no_frames_no_drive),
         cmocka_unit_test(permission_to_drive),
+        cmocka_unit_test(demanded_stops),
+        cmocka_unit_test(supply_slows),
         cmocka_unit_test(missed_deadlines),
         cmocka_unit_test(time_goes_back),
         cmocka_unit_test(random_walk),

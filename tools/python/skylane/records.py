@@ -5,6 +5,7 @@ import ctypes
 import enum
 import time
 
+_u16 = ctypes.c_uint16
 _u32 = ctypes.c_uint32
 _u64 = ctypes.c_uint64
 _f32 = ctypes.c_float
@@ -206,7 +207,8 @@ class State(Record):
         ("speed_mps", _f32),
         ("detection_age_ms", _f32),
         ("realtime", _u32),
-        ("reserved", _u32),
+        ("battery_mv", _u16),
+        ("conditions", _u16),
         ("stages", StageStats * 5),
     ]
 

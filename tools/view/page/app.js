@@ -11,6 +11,8 @@ const OLD_MS = 300;
 const SILENT_MS = 1000; // without a state, its words are not the present
 const LOG_LINES = 100;
 const MODES = { disarmed: "Disarmed", armed: "Armed", driving: "Driving", paused: "Paused", safe_stop: "Safe stop" };
+const CONDITIONS = { estop: "emergency stop pressed", battery_low: "battery low", battery_empty: "battery empty",
+  under_voltage: "board under-voltage", throttled: "board throttled" };
 const DEGREES = 180 / Math.PI;
 
 const $ = (id) => document.getElementById(id);
@@ -134,13 +136,16 @@ function onState(state, arrivedMs) {
   plots.take("state", state);
   settings.take(state.settings);
   const mode = state.connected === false ? "none" : state.mode;
+  const told = (state.conditions ?? []).map((name) => CONDITIONS[name] ?? name);
+  if (Number.isFinite(state.battery_v)) told.push(`battery ${state.battery_v.toFixed(1)} V`);
   $("mode-card").dataset.mode = mode;
   $("mode").textContent = mode === "none" ? "Not running" : MODES[mode] ?? String(mode);
   $("why").textContent = state.connected === false ? "“skylane run” does not publish on the vehicle: start it there."
     : (state.stop_reason ?? "none") === "none" ? ""
     : `${mode === "safe_stop" ? "" : "Last stop: "}${state.stop_text ?? state.stop_reason}`;
   const lease = state.lease?.demanded_ms > 0 ? ` · permitted for ${fixed(state.lease.left_ms, 0)} ms` : "";
-  $("driver").textContent = (state.driver ? `${state.driver} drives` : "Nobody has taken over") + lease;
+  $("driver").textContent = (state.driver ? `${state.driver} drives` : "Nobody has taken over") + lease +
+    (mode === "none" ? "" : told.map((text) => ` · ${text}`).join(""));
   tellAlerts(state.alerts);
   if (state.figures) tellProcesses(state.figures);
   put("n-offset", fixed(scale(state.lateral_offset_m, 100), 1), "cm");
