@@ -142,7 +142,7 @@ static void take_end(struct sl_child *c, int status)
 /* It was well: what happens to it now is another matter. */
 static void begin_anew(struct sl_child *c)
 {
-    c->delay_ns = SL_CHILD_DELAY_NS;
+    c->delay_ns = c->config.delay_ns != 0 ? c->config.delay_ns : SL_CHILD_DELAY_NS;
     memset(c->said, 0, sizeof c->said);
 }
 
@@ -310,7 +310,7 @@ int sl_child_open(struct sl_child **out, const struct sl_child_config *config, s
         return sl_error_set(err, -ENOMEM, "no memory to start %s", config->program);
     c->config = *config;
     c->output_fd = -1;
-    c->delay_ns = SL_CHILD_DELAY_NS;
+    begin_anew(c);
     int rc = find(c, err);
     if (rc == 0 && !(copy_arguments(c) && make_environment(c)))
         rc = sl_error_set(err, -ENOMEM, "no memory to start %s", config->program);

@@ -38,6 +38,7 @@ struct sl_child_config {
     int given_fd;                  /* becomes its descriptor 3; stays the caller's; -1: none */
     int orphan_signal;             /* it gets this when this process dies first */
     bool again;                    /* to be started again when it ends */
+    uint64_t delay_ns;             /* before its first new start; 0: SL_CHILD_DELAY_NS */
     const char *restarts_variable; /* environment: how often it was; NULL: not told; outlives
                                     * the child */
     /* Called from the functions below. Of one that is started again, what was

@@ -16,6 +16,8 @@ foreach(name camera_contract_test actuator_contract_test)
   target_include_directories(${name} PRIVATE ${CMAKE_BINARY_DIR}/include/contract)
   target_link_options(${name} PRIVATE LINKER:--wrap=malloc,--wrap=calloc,--wrap=realloc)
 endforeach()
+target_sources(actuator_contract_test PRIVATE contract/output_peers.c)
+add_dependencies(actuator_contract_test skylane-actuator)
 sl_test(camera_fault_test contract/camera_fault_test.c skylane_hal_camera)
 sl_test(actuator_fault_test contract/actuator_fault_test.c skylane_hal_actuator)
 

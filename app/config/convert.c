@@ -1,6 +1,7 @@
 #include "app/config/convert.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 void sl_settings_calibration(const struct sl_settings *settings, struct sl_camera_calibration *out)
@@ -147,4 +148,15 @@ void sl_settings_limits(const struct sl_settings *settings, struct sl_limits_con
         /* A wish is as good as the command that it becomes. */
         .fresh_ms = settings->safety.command_lease_ms,
     };
+}
+
+void sl_settings_steering_check(double centre_us, double left_us, double right_us,
+                                char text[SL_STEERING_CHECK_CHARS + 1])
+{
+    char pulses[64];
+    uint32_t h = 0x811c9dc5; /* FNV-1a, 32 bits (http://www.isthe.com/chongo/tech/comp/fnv/) */
+    snprintf(pulses, sizeof pulses, "%.1f %.1f %.1f", centre_us, left_us, right_us);
+    for (const char *p = pulses; *p != '\0'; p++)
+        h = (h ^ (unsigned char)*p) * 0x01000193u;
+    snprintf(text, SL_STEERING_CHECK_CHARS + 1, "%08x", h);
 }

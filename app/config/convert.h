@@ -23,4 +23,11 @@ void sl_settings_control(const struct sl_settings *settings, struct sl_control_c
 void sl_settings_safety(const struct sl_settings *settings, struct sl_safety_config *out);
 void sl_settings_limits(const struct sl_settings *settings, struct sl_limits_config *out);
 
+/* The checksum of the steering's three pulses, to a tenth of a microsecond, as
+ * actuator.steering_check holds it: against pulses that were changed or half
+ * written after they were measured, not against malice. */
+#define SL_STEERING_CHECK_CHARS 8
+void sl_settings_steering_check(double centre_us, double left_us, double right_us,
+                                char text[SL_STEERING_CHECK_CHARS + 1]);
+
 #endif

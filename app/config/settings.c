@@ -8,7 +8,8 @@
 #include "app/config/convert.h"
 #include "app/config/table.h"
 
-#define LEASE_MIN_MS 100 /* what a viewer can keep renewing over a radio link */
+#define LEASE_MIN_MS      100 /* what a viewer can keep renewing over a radio link */
+#define HARDWARE_LEASE_MS 90  /* SL_HELPER_LEASE_MAX_NS of hal/actuator/helper.h */
 
 void sl_settings_defaults(struct sl_settings *settings)
 {
@@ -186,6 +187,81 @@ static int check_hardware(const struct sl_settings *s, struct sl_error *err)
     return rc;
 }
 
+/* `between` lies strictly between the two, whichever is larger. */
+static int check_between(const char *key, double between, const char *a_key, double a,
+                         const char *b_key, double b, struct sl_error *err)
+{
+    if ((a < between && between < b) || (b < between && between < a))
+        return 0;
+    return sl_error_set(err, -EINVAL, "%s (%g us) must lie between %s (%g us) and %s (%g us)", key,
+                        between, a_key, a, b_key, b);
+}
+
+static int check_steering(const struct sl_settings *s, struct sl_error *err)
+{
+    char check[SL_STEERING_CHECK_CHARS + 1];
+    sl_settings_steering_check(s->actuator.steering_centre_us, s->actuator.steering_left_us,
+                               s->actuator.steering_right_us, check);
+    if (s->actuator.steering_check[0] == '\0' || strcmp(s->actuator.steering_check, check) == 0)
+        return 0;
+    return sl_error_set(err, -EINVAL,
+                        "actuator.steering_centre_us, steering_left_us and steering_right_us are "
+                        "not those that were calibrated (actuator.steering_check); run skylane "
+                        "calibrate steering, or leave steering_check out if they were changed on "
+                        "purpose");
+}
+
+static int check_actuator(const struct sl_settings *s, struct sl_error *err)
+{
+    int rc = check_between("actuator.steering_centre_us", s->actuator.steering_centre_us,
+                           "actuator.steering_left_us", s->actuator.steering_left_us,
+                           "actuator.steering_right_us", s->actuator.steering_right_us, err);
+    if (rc == 0)
+        rc = check_between("actuator.throttle_start_us", s->actuator.throttle_start_us,
+                           "actuator.throttle_neutral_us", s->actuator.throttle_neutral_us,
+                           "actuator.throttle_end_us", s->actuator.throttle_end_us, err);
+    if (rc == 0 && s->actuator.throttle_brake_us != 0)
+        rc = check_between("actuator.throttle_neutral_us", s->actuator.throttle_neutral_us,
+                           "actuator.throttle_brake_us", s->actuator.throttle_brake_us,
+                           "actuator.throttle_end_us", s->actuator.throttle_end_us, err);
+    if (rc == 0 && s->actuator.throttle_brake_us != 0 && s->actuator.throttle_brake_us < 400)
+        rc = sl_error_set(err, -EINVAL,
+                          "actuator.throttle_brake_us (%g us) must be 0, for none, or at least 400",
+                          s->actuator.throttle_brake_us);
+    if (rc == 0 && s->actuator.steering_channel == s->actuator.throttle_channel)
+        rc = sl_error_set(err, -EINVAL,
+                          "actuator.steering_channel and actuator.throttle_channel are both %d; "
+                          "servo and ESC need an output each",
+                          (int)s->actuator.steering_channel);
+    if (rc == 0 && strcmp(s->actuator.steering_pwm, s->actuator.throttle_pwm) == 0)
+        rc = sl_error_set(err, -EINVAL,
+                          "actuator.steering_pwm and actuator.throttle_pwm are both \"%s\"; servo "
+                          "and ESC need an output each",
+                          s->actuator.steering_pwm);
+    if (rc == 0)
+        rc = check_steering(s, err);
+    const struct {
+        const char *key, *name;
+    } outputs[] = {{"actuator.steering_pwm", s->actuator.steering_pwm},
+                   {"actuator.throttle_pwm", s->actuator.throttle_pwm}};
+    for (size_t i = 0; i < 2 && rc == 0; i++)
+        if (strlen(outputs[i].name) > 31)
+            rc = sl_error_set(err, -EINVAL, "%s: \"%.40s...\" is no PWM output; say pwmchipN/M",
+                              outputs[i].key, outputs[i].name);
+    if (rc == 0 && strcmp(s->actuator.driver, "bus") != 0 &&
+        strcmp(s->actuator.driver, "null") != 0 && 1000 / s->control.rate_hz >= HARDWARE_LEASE_MS)
+        rc =
+            sl_error_set(err, -EINVAL,
+                         "control.rate_hz (%g Hz) is too low for actuator.driver %s, whose outputs "
+                         "go neutral %d ms after each command; take 20 Hz or more",
+                         s->control.rate_hz, s->actuator.driver, HARDWARE_LEASE_MS);
+    if (rc == 0 && (s->actuator.vesc_speed_gain == 0 || s->actuator.vesc_servo_gain == 0))
+        rc = sl_error_set(err, -EINVAL,
+                          "actuator.vesc_speed_gain and actuator.vesc_servo_gain must not be 0: "
+                          "nothing would move");
+    return rc;
+}
+
 int sl_settings_check(const struct sl_settings *s, struct sl_error *err)
 {
     int rc = check_less(s->detect.near_m, "detect.near_m", s->detect.far_m, "detect.far_m", "m",
@@ -222,6 +298,10 @@ int sl_settings_check(const struct sl_settings *s, struct sl_error *err)
         rc = check_less((double)s->realtime.camera_priority, "realtime.camera_priority",
                         (double)s->realtime.control_priority, "realtime.control_priority", "of 98",
                         true, err);
+    if (rc == 0 && s->realtime.enable)
+        rc = check_less((double)s->realtime.control_priority, "realtime.control_priority",
+                        (double)s->realtime.actuator_priority, "realtime.actuator_priority",
+                        "of 98", true, err);
     if (rc == 0)
         rc = check_less(s->alert.access_p99_warning_ms, "alert.access_p99_warning_ms",
                         s->alert.access_p99_critical_ms, "alert.access_p99_critical_ms", "ms", true,
@@ -241,6 +321,8 @@ int sl_settings_check(const struct sl_settings *s, struct sl_error *err)
         rc = check_remote(s, err);
     if (rc == 0)
         rc = check_hardware(s, err);
+    if (rc == 0)
+        rc = check_actuator(s, err);
     if (rc == 0) {
         struct sl_camera_calibration calibration;
         struct sl_camera_model model;

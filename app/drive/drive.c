@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "app/config/convert.h"
+#include "app/drive/actuator_config.h"
 #include "app/drive/nodes.h"
 #include "rt/clock.h"
 
@@ -150,14 +151,10 @@ static int open_control(struct sl_drive *d, struct sl_error *err)
         (sl_settings_camera_is_hardware(s) || frames_come_from_elsewhere(s)))
         rc = open_reader(&node->cameras, s, s->bus.camera_status, SL_RECORD_CAMERA,
                          sizeof(struct sl_camera_status), err);
-    struct sl_bus_writer_config rights = {0};
-    sl_settings_bus_rights(s, &rights);
-    const struct sl_actuator_config actuator = {.driver = s->actuator.driver,
-                                                .target = s->bus.command,
-                                                .steering_max_rad = s->vehicle.steering_max_rad,
-                                                .speed_max_mps = s->vehicle.speed_max_mps,
-                                                .bus_access = rights.access,
-                                                .bus_group = rights.group};
+    struct sl_actuator_config actuator;
+    struct sl_output_config output;
+    sl_drive_actuator_config(s, &actuator, &output);
+    actuator.log = d->log;
     if (rc == 0)
         rc = sl_actuator_open(&node->actuator, &actuator, err);
     return rc;
@@ -385,6 +382,7 @@ void sl_drive_poll(struct sl_drive *d)
     sl_drive_state(d, &state);
     sl_bus_write(d->state_writer, &state, sizeof state, state.published_ns);
     sl_remote_news(d);
+    sl_actuator_tend(d->control.actuator);
 }
 
 static void summarize(const struct sl_histogram *histogram, struct sl_stage_stats *out)

@@ -13,6 +13,7 @@ static const struct {
 } SUB_VERBS[] = {
     {"camera", "lens from a printed chessboard; pitch, yaw and height from driving",
      calibrate_camera},
+    {"steering", "the servo's centre and ends, and a straight run", calibrate_steering},
 };
 #define SUB_VERB_COUNT (sizeof SUB_VERBS / sizeof SUB_VERBS[0])
 
@@ -39,6 +40,7 @@ static void help(FILE *to)
           "  skylane calibrate camera --chessboard 9x6 --images board/ --output my-car.ini\n"
           "  skylane calibrate camera --drive straight/ --lane-width 0.4 --config my-car.ini \\\n"
           "      --output my-car.ini\n"
+          "  skylane calibrate steering --config my-car.ini --output my-car.ini\n"
           "\nexit status: 0, 1 (failed), 2 (misuse)\n",
           to);
 }
@@ -62,5 +64,6 @@ int main(int argc, char **argv)
         if (sl_cli_distance(argv[1], SUB_VERBS[i].word, 3) < 3)
             return sl_cli_misuse(VERB, "\"%s\" cannot be calibrated; did you mean \"%s\"?", argv[1],
                                  SUB_VERBS[i].word);
-    return sl_cli_misuse(VERB, "\"%s\" cannot be calibrated; \"camera\" can", argv[1]);
+    return sl_cli_misuse(VERB, "\"%s\" cannot be calibrated; \"camera\" and \"steering\" can",
+                         argv[1]);
 }

@@ -21,6 +21,7 @@
 
 /* Sub-verbs: argv[0] is the sub-verb's word. The exit status. */
 int calibrate_camera(int argc, char **argv);
+int calibrate_steering(int argc, char **argv);
 
 /* "skylane calibrate: SENTENCE" on standard error; returns SL_EXIT_FAILED. */
 int calibrate_failed(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -62,6 +63,12 @@ int calibrate_output_check(const char *path, struct sl_error *err);
  * was. 0, or a negative errno with a sentence. */
 int calibrate_output_write(const struct calibrate_output *output, const char *path,
                            struct sl_error *err);
+
+/* The same for any section: sl_settings_edit() has `mark`, `note` and `edits`. */
+struct sl_settings_edit;
+int calibrate_section_write(const char *path, const char *section, const char *mark,
+                            const char *note, const struct sl_settings_edit *edits, size_t count,
+                            struct sl_error *err);
 
 /* ---- the two ways to look (calibrate_lens.c, calibrate_drive.c) ---- */
 

@@ -207,3 +207,30 @@ int calibrate_output_write(const struct calibrate_output *output, const char *pa
     free(pose_text);
     return rc;
 }
+
+int calibrate_section_write(const char *path, const char *section, const char *mark,
+                            const char *note, const struct sl_settings_edit *edits, size_t count,
+                            struct sl_error *err)
+{
+    char target[PATH_MAX];
+    char *text = NULL, *edited = NULL;
+    size_t size = 0;
+    mode_t mode = 0;
+    if (realpath(path, target) == NULL &&
+        snprintf(target, sizeof target, "%s", path) >= (int)sizeof target)
+        return sl_error_set(err, -ENAMETOOLONG, "%s is too long a path", path);
+    int rc = read_old(target, &text, &size, &mode, err);
+    const size_t room = size + 4096;
+    long n = 0;
+    if (rc == 0) {
+        edited = malloc(room);
+        n = edited == NULL
+                ? -ENOMEM
+                : sl_settings_edit(text, size, section, mark, note, edits, count, edited, room);
+        rc = n < 0 ? sl_error_set(err, (int)n, "no room to edit %s", path)
+                   : replace(target, edited, (size_t)n, mode, err);
+    }
+    free(text);
+    free(edited);
+    return rc;
+}

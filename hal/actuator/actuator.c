@@ -141,6 +141,16 @@ int sl_actuator_neutral(struct sl_actuator *actuator, uint64_t now_ns)
     return go_neutral(actuator, SL_MODE_DISARMED, now_ns);
 }
 
+void sl_actuator_tend(struct sl_actuator *actuator)
+{
+    actuator->driver->tend(actuator->state);
+}
+
+int sl_actuator_status(struct sl_actuator *actuator, struct sl_actuator_status *status)
+{
+    return actuator->driver->status(actuator->state, status);
+}
+
 void sl_actuator_close(struct sl_actuator *actuator)
 {
     if (actuator == NULL)

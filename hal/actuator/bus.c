@@ -48,4 +48,6 @@ const struct sl_actuator_driver sl_actuator_bus = {
     .send = bus_send,
     .neutral = bus_send,
     .close = bus_close,
+    .tend = sl_actuator_no_tend,
+    .status = sl_actuator_no_status,
 };

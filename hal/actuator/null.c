@@ -30,4 +30,6 @@ const struct sl_actuator_driver sl_actuator_null = {
     .send = null_send,
     .neutral = null_send,
     .close = null_close,
+    .tend = sl_actuator_no_tend,
+    .status = sl_actuator_no_status,
 };

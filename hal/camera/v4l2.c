@@ -161,12 +161,13 @@ static struct v4l2_buffer make_buffer(const struct v4l2_camera *v, uint32_t inde
     return b;
 }
 
+/* The driver may give fewer, or more. */
 static int request(struct v4l2_camera *v, uint32_t count)
 {
     struct v4l2_requestbuffers r = {.count = count, .type = v->device.type, .memory = v->memory};
     const int rc = sl_v4l2_ioctl(v->device.fd, VIDIOC_REQBUFS, &r);
     v->buffer_count = rc == 0 && r.count <= BUFFERS_MAX ? r.count : 0;
-    return rc == 0 && r.count < count ? -ENOMEM : rc;
+    return rc;
 }
 
 /* What the device wrote is to be read by the processor, or the reverse; only memory
@@ -240,7 +241,8 @@ static bool try_one_frame(struct v4l2_camera *v)
 static bool accepts(struct v4l2_camera *v, uint32_t memory)
 {
     v->memory = memory;
-    const bool good = request(v, v->areas.count) == 0 && try_one_frame(v);
+    const bool good =
+        request(v, v->areas.count) == 0 && v->buffer_count >= v->areas.count && try_one_frame(v);
     sl_v4l2_ioctl(v->device.fd, VIDIOC_STREAMOFF, &v->device.type);
     v->queued = 0;
     request(v, 0);
@@ -333,6 +335,8 @@ static int v4l2_start(void *state, struct sl_error *err)
     v->seen = v->starved = false;
     const bool copies = v->memory == V4L2_MEMORY_MMAP;
     rc = request(v, copies ? sl_v4l2_min_buffers(&v->device) + 2 + SPARE_BUFFERS : v->areas.count);
+    if (rc == 0 && v->buffer_count < (copies ? 2 : v->areas.count))
+        rc = -ENOMEM;
     if (rc == 0 && copies)
         rc = map_buffers(v);
     for (uint32_t i = 0; rc == 0 && copies && i < v->buffer_count; i++)

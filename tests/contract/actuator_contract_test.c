@@ -17,23 +17,26 @@
 #include "rt/bus.h"
 #include "rt/clock.h"
 #include "tests/contract/allocations.h"
+#include "tests/contract/output_peers.h"
 
 #define BUS          "contract_command"
 #define STEERING_MAX 0.5
 #define SPEED_MAX    10.0
-#define NOW          UINT64_C(5000000000)
+#define NOW          started_ns /* hardware outputs look at the clock */
 #define LEASE        UINT64_C(100000000)
 
 /* ---- fixtures: how to see what the device was told ---- */
 
 static char folder[128];
+static char device[64]; /* of hardware outputs */
+static uint64_t started_ns;
 static struct sl_error err;
 static struct sl_bus_reader *reader;
 
 struct fixture {
     const char *driver;
     const char *target;
-    void (*begin)(void);
+    void (*begin)(void); /* sets `device` for hardware */
     /* Takes the next command that the device got, in order; false: none. */
     bool (*seen)(struct sl_command *command);
     void (*end)(void);
@@ -74,19 +77,63 @@ static void bus_end(void)
 
 static void nothing(void) {}
 
+static void serial_begin(void)
+{
+    peer_begin(false, device);
+}
+
+static void vesc_begin(void)
+{
+    peer_begin(true, device);
+}
+
+static void pwm_begin(void)
+{
+    pwm_folder_begin(device);
+}
+
+static void pwm_end(void)
+{
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(pwm_folder_get(device, i, "duty_cycle"), 1500000);
+    pwm_folder_end(device);
+}
+
+static void serial_end(void)
+{
+    assert_true(peer_await_ns(1500, 1500, 1000) != UINT64_MAX);
+    peer_end();
+}
+
+static void vesc_end(void)
+{
+    assert_true(peer_await_ns(0.5, 0, 1000) != UINT64_MAX);
+    peer_end();
+}
+
 static const struct fixture FIXTURES[] = {
     {"bus", BUS, bus_begin, bus_seen, bus_end},
     {"null", NULL, nothing, NULL, nothing},
+    /* What hardware sees is the business of actuator_outputs_test; here it rests
+     * at the end. */
+    {"pwm", NULL, pwm_begin, NULL, pwm_end},
+    {"serial", NULL, serial_begin, NULL, serial_end},
+    {"vesc", NULL, vesc_begin, NULL, vesc_end},
+    {"pca9685", NULL, nothing, NULL, nothing}, /* last: only where there is an i2c-stub */
 };
-#define FIXTURE_COUNT (sizeof FIXTURES / sizeof FIXTURES[0])
+#define DRIVER_COUNT (sizeof FIXTURES / sizeof FIXTURES[0])
+static size_t FIXTURE_COUNT = DRIVER_COUNT;
 
 static struct sl_actuator *open_actuator(const struct fixture *fixture)
 {
     struct sl_actuator *actuator = NULL;
+    struct sl_output_config output;
+    output_config_for_tests(&output, device);
     const struct sl_actuator_config config = {.driver = fixture->driver,
                                               .target = fixture->target,
                                               .steering_max_rad = STEERING_MAX,
-                                              .speed_max_mps = SPEED_MAX};
+                                              .speed_max_mps = SPEED_MAX,
+                                              .output = &output};
     err.text[0] = '\0';
     if (sl_actuator_open(&actuator, &config, &err) != 0)
         fail_msg("%s does not open: %s", fixture->driver, err.text);
@@ -139,14 +186,15 @@ static void every_driver_has_a_fixture(void **state)
     for (; sl_actuator_drivers[count] != NULL; count++) {
         const struct sl_actuator_driver *driver = sl_actuator_drivers[count];
         bool found = false;
-        for (size_t i = 0; i < FIXTURE_COUNT; i++)
+        for (size_t i = 0; i < DRIVER_COUNT; i++)
             found = found || strcmp(FIXTURES[i].driver, driver->name) == 0;
         if (!found)
             fail_msg("actuator driver %s has no fixture in this test", driver->name);
         assert_true(strlen(driver->help) > 10);
         assert_true(driver->open && driver->send && driver->neutral && driver->close);
+        assert_true(driver->tend && driver->status);
     }
-    assert_int_equal(count, FIXTURE_COUNT);
+    assert_int_equal(count, DRIVER_COUNT);
 }
 
 static void expect_open_error(const struct sl_actuator_config *config, int code, const char *word)
@@ -178,7 +226,7 @@ static void wrong_settings_do_not_open(void **state)
     }
     struct sl_actuator_config config = {
         .driver = "pwm9", .steering_max_rad = 1, .speed_max_mps = 1};
-    expect_open_error(&config, -ENODEV, "pwm9\"; this build has: bus, null");
+    expect_open_error(&config, -ENODEV, "pwm9\"; this build has: bus, null, pca9685");
     config.driver = NULL;
     expect_open_error(&config, -ENODEV, "this build has");
     config.driver = "bus";
@@ -333,6 +381,7 @@ static void sending_allocates_nothing(void **state)
     free(malloc(1));
     assert_true(allocations > 0); /* the counter counts */
     for (size_t i = 0; i < FIXTURE_COUNT; i++) {
+        FIXTURES[i].begin();
         struct sl_actuator *actuator = open_actuator(&FIXTURES[i]);
         const uint64_t before = allocations;
         for (int n = 0; n < 200; n++) {
@@ -343,6 +392,7 @@ static void sending_allocates_nothing(void **state)
         }
         assert_int_equal(allocations, before);
         sl_actuator_close(actuator);
+        FIXTURES[i].end();
     }
 }
 
@@ -364,6 +414,9 @@ static void an_empty_target_is_the_usual_bus(void **state)
 static int create(void **state)
 {
     (void)state;
+    started_ns = sl_clock_now_ns();
+    if (!i2c_stub_find(device))
+        FIXTURE_COUNT--;
     const char *places[] = {"/dev/shm", "/tmp"};
     for (size_t i = 0; i < 2; i++) {
         snprintf(folder, sizeof folder, "%s/skylane_actuator_XXXXXX", places[i]);

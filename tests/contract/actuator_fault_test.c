@@ -14,7 +14,7 @@
 
 static struct {
     int open, send, neutral; /* what the device answers */
-    int sent, neutrals, closed;
+    int sent, neutrals, closed, tended;
     struct sl_command last;
 } device;
 
@@ -47,6 +47,19 @@ static void device_close(void *state)
     device.closed++;
 }
 
+static void device_tend(void *state)
+{
+    (void)state;
+    device.tended++;
+}
+
+static int device_status(void *state, struct sl_actuator_status *status)
+{
+    (void)state;
+    *status = (struct sl_actuator_status){.state = SL_OUTPUTS_FAILED, .errors = 3};
+    return 0;
+}
+
 static const struct sl_actuator_driver faulty = {
     .name = "faulty",
     .help = "fails on demand",
@@ -55,6 +68,8 @@ static const struct sl_actuator_driver faulty = {
     .send = device_send,
     .neutral = device_neutral,
     .close = device_close,
+    .tend = device_tend,
+    .status = device_status,
 };
 const struct sl_actuator_driver *const sl_actuator_drivers[] = {&faulty, NULL};
 
@@ -146,12 +161,27 @@ static void a_neutral_that_failed_is_repeated(void **state)
     sl_actuator_close(actuator);
 }
 
+static void tending_and_asking_reach_the_driver(void **state)
+{
+    (void)state;
+    struct sl_actuator *actuator = open_faulty();
+    struct sl_actuator_status status;
+    sl_actuator_tend(actuator);
+    sl_actuator_tend(actuator);
+    assert_int_equal(device.tended, 2);
+    assert_int_equal(sl_actuator_status(actuator, &status), 0);
+    assert_int_equal(status.state, SL_OUTPUTS_FAILED);
+    assert_int_equal(status.errors, 3);
+    sl_actuator_close(actuator);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_device_that_does_not_open_is_closed),
         cmocka_unit_test(a_failed_command_becomes_neutral),
         cmocka_unit_test(a_neutral_that_failed_is_repeated),
+        cmocka_unit_test(tending_and_asking_reach_the_driver),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,7 +9,7 @@ buses=$(mktemp -d /dev/shm/sl-install-XXXXXX)
 trap 'rm -rf "$work" "$buses"' EXIT
 cmake --install "$1" --prefix "$work/prefix" >/dev/null
 for program in skylane skylane-run skylane-sim skylane-detect skylane-config skylane-action skylane-bus skylane-net \
-    skylane-calibrate skylane-pair skylane-camera; do
+    skylane-calibrate skylane-pair skylane-camera skylane-actuator; do
     "$work/prefix/bin/$program" --version
     "$work/prefix/bin/$program" --help >/dev/null
 done
