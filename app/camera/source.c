@@ -115,7 +115,9 @@ int sl_source_open(struct sl_source **source, const struct sl_settings *settings
         return rc;
     }
     share(s);
-    const double rate_hz = sl_camera_caps(s->camera)->rate_hz;
+    double rate_hz = sl_camera_caps(s->camera)->rate_hz;
+    if (rate_hz <= 0 && s->hardware) /* it does not tell: then what it was asked for */
+        rate_hz = settings->camera.rate_hz;
     s->watching = (struct sl_watch_config){
         .period_ms = 1000.0 / (rate_hz > 0 ? rate_hz : UNPACED_HZ),
         .contents = strcmp(settings->camera.watch, "on") == 0 ||

@@ -104,7 +104,8 @@ void sl_settings_control(const struct sl_settings *settings, struct sl_control_c
 
 bool sl_settings_camera_is_hardware(const struct sl_settings *settings)
 {
-    return strcmp(settings->camera.driver, "v4l2") == 0;
+    return strcmp(settings->camera.driver, "v4l2") == 0 ||
+           strcmp(settings->camera.driver, "libcamera") == 0;
 }
 
 /* Of a real camera, three periods less the tick in which that is noticed. */

@@ -312,7 +312,9 @@ int sl_settings_check(const struct sl_settings *s, struct sl_error *err)
     if (rc == 0)
         rc = check_less(s->alert.drops_warning_hz, "alert.drops_warning_hz",
                         s->alert.drops_critical_hz, "alert.drops_critical_hz", "Hz", true, err);
-    if (rc == 0 && s->camera.source[0] == '\0' && strcmp(s->camera.driver, "pattern") != 0)
+    const bool names_source =
+        strcmp(s->camera.driver, "bus") == 0 || strcmp(s->camera.driver, "file") == 0;
+    if (rc == 0 && s->camera.source[0] == '\0' && names_source)
         rc = sl_error_set(err, -EINVAL, "camera.source: empty, but camera.driver is %s",
                           s->camera.driver);
     if (rc == 0)

@@ -4,5 +4,6 @@
 #include <stddef.h>
 
 const struct sl_camera_driver *const sl_camera_drivers[] = {
-    &sl_camera_bus, &sl_camera_file, &sl_camera_pattern, &sl_camera_v4l2, NULL,
+    &sl_camera_bus,  &sl_camera_file,      &sl_camera_pattern,
+    &sl_camera_v4l2, &sl_camera_libcamera, NULL,
 };

@@ -7,6 +7,7 @@
 
 extern const struct sl_camera_driver sl_camera_bus;
 extern const struct sl_camera_driver sl_camera_file;
+extern const struct sl_camera_driver sl_camera_libcamera;
 extern const struct sl_camera_driver sl_camera_pattern;
 extern const struct sl_camera_driver sl_camera_v4l2;
 
