@@ -152,6 +152,10 @@ void sl_bus_write(struct sl_bus_writer *writer, const void *record, size_t size,
 /* Holds until close. */
 void sl_bus_writer_payloads(const struct sl_bus_writer *writer, struct sl_bus_payloads *payloads);
 
+/* What "skylane bus ls" shows of this bus, in a few words: `text` must live for ever,
+ * as literals do. */
+void sl_bus_writer_note(struct sl_bus_writer *writer, const char *text);
+
 /* How often the writer had to take a slot from a reader that held it. */
 uint64_t sl_bus_writer_overruns(const struct sl_bus_writer *writer);
 

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -227,6 +228,8 @@ static void answer_observer(struct sl_bus_door *d, int socket)
     status->newest_ns = atomic_load_explicit(&ring->newest_ns, memory_order_relaxed);
     status->overruns = atomic_load_explicit(&ring->overruns, memory_order_relaxed);
     status->reader_count = atomic_load_explicit(&d->reader_count, memory_order_relaxed);
+    const char *note = atomic_load_explicit(&d->note, memory_order_acquire);
+    snprintf(status->note, sizeof status->note, "%s", note != NULL ? note : "");
     uint32_t listed = 0;
     for (const struct sl_bus_guest_entry *g = d->guests; g != NULL; g = g->next) {
         if (!g->reader || listed == SL_BUS_STATUS_READERS_MAX)

@@ -49,6 +49,7 @@ struct sl_bus_door {
     uint32_t pending; /* guests that have not said hello */
     _Atomic uint32_t reader_count;
     struct sl_bus_status status; /* the part that does not change */
+    _Atomic(const char *) note;  /* for people; lives for ever; NULL: none */
 };
 
 /* A door that was never opened: sl_bus_door_close() may be called on it. */

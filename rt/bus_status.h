@@ -50,6 +50,7 @@ struct sl_bus_status {
     uint64_t newest_ns;    /* when the newest was published; 0: none yet */
     uint64_t overruns;     /* slots taken from a reader that held them */
     uint32_t reader_count; /* may be more than are listed */
+    char note[40];         /* what the writer wants people to know; empty: nothing */
     struct sl_bus_status_reader readers[SL_BUS_STATUS_READERS_MAX];
 };
 

@@ -184,6 +184,11 @@ void sl_bus_writer_payloads(const struct sl_bus_writer *w, struct sl_bus_payload
                                          .dmabufs = w->has_dmabufs ? w->dmabufs : NULL};
 }
 
+void sl_bus_writer_note(struct sl_bus_writer *w, const char *text)
+{
+    atomic_store_explicit(&w->door.note, text, memory_order_release);
+}
+
 uint64_t sl_bus_writer_overruns(const struct sl_bus_writer *w)
 {
     return atomic_load_explicit(&w->ring.overruns, memory_order_relaxed);

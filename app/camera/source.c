@@ -124,6 +124,7 @@ int sl_source_open(struct sl_source **source, const struct sl_settings *settings
                     (strcmp(settings->camera.watch, "auto") == 0 && s->hardware),
         .good_frames = (uint32_t)settings->camera.good_frames};
     s->status.started_ns = sl_clock_now_ns();
+    sl_bus_writer_note(s->frames, sl_source_transfer(s));
     snprintf(s->status.transfer, sizeof s->status.transfer, "%s", sl_source_transfer(s));
     *source = s;
     return 0;

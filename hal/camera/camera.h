@@ -144,8 +144,8 @@ int sl_camera_take(struct sl_camera *camera, uint32_t *area, struct sl_frame_inf
 /* What was dropped so far, by its cause. */
 void sl_camera_drops(const struct sl_camera *camera, struct sl_camera_drops *drops);
 
-/* How pixels come into the bus, in a few words for people. Once open; sharing may
- * change it. */
+/* How pixels come into the bus, in a few words for people that live for ever. Once
+ * open; sharing may change it. */
 const char *sl_camera_transfer(const struct sl_camera *camera);
 
 /* The last fault in words; empty if there was none. Holds until the next call. */

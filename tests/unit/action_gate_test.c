@@ -230,8 +230,8 @@ static void garbage_is_counted(void **state)
                                    "{}",
                                    "{\"id\":5}",
                                    "{\"id\":\"\"}",
-                                   "{\"id\":\"0123456789012345678901234567890123456789"
-                                   "0123456789012345678901234\",\"name\":\"stop\"}"};
+                                   ("{\"id\":\"0123456789012345678901234567890123456789"
+                                    "0123456789012345678901234\",\"name\":\"stop\"}")};
     for (size_t i = 0; i < sizeof garbage / sizeof garbage[0]; i++)
         assert_int_equal(take(garbage[i]), SL_GATE_GARBAGE);
     assert_int_equal(sl_gate_counts(gate)->garbage, sizeof garbage / sizeof garbage[0]);

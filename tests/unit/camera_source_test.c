@@ -14,6 +14,7 @@
 
 #include "app/camera/source.h"
 #include "hal/camera/drivers.h"
+#include "rt/bus_status.h"
 #include "rt/clock.h"
 #include "rt/records.h"
 
@@ -400,6 +401,10 @@ static void devices_write_into_the_bus_itself(void **state)
     assert_int_equal(device.areas.count, SL_BUS_FRAME_SLOTS + 2);
     turn_until(SL_CAMERA_GOOD);
     assert_string_equal(status.transfer, "written by the test");
+    struct sl_bus_status bus;
+    struct sl_error err;
+    assert_int_equal(sl_bus_status_get(settings.bus.camera, &bus, &err), 0);
+    assert_string_equal(bus.note, "written by the test");
     end();
 }
 

@@ -62,6 +62,7 @@ static void add_living(cJSON *to, const struct bus_look *look)
     cJSON_AddStringToObject(to, "pages", bus_pages_word(s->pages));
     cJSON_AddBoolToObject(to, "locked", s->locked != 0);
     cJSON_AddStringToObject(to, "access", bus_access_word(s->access));
+    cJSON_AddStringToObject(to, "note", s->note);
     sl_json_add_u64(to, "started_ns", s->started_ns);
     sl_json_add_u64(to, "now_ns", s->now_ns);
     sl_json_add_u64(to, "published", s->published);

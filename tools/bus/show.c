@@ -123,10 +123,12 @@ static void print_memory(FILE *to, const struct sl_bus_status *s)
     char slot[32], all[32];
     bus_bytes_text(slot, sizeof slot, s->slot_bytes);
     bus_bytes_text(all, sizeof all, s->memory_bytes);
-    fprintf(to, "    %" PRIu32 " slots of %s, %s in all on %s, %s; readable by %s\n", s->slot_count,
-            slot, all, s->pages <= SL_BUS_PAGES_HUGE ? PAGES[s->pages] : "unknown pages",
+    fprintf(to, "    %" PRIu32 " slots of %s, %s in all on %s, %s; readable by %s%s%s\n",
+            s->slot_count, slot, all,
+            s->pages <= SL_BUS_PAGES_HUGE ? PAGES[s->pages] : "unknown pages",
             s->locked != 0 ? "locked" : "not locked",
-            s->access <= SL_BUS_ACCESS_ALL ? ACCESS[s->access] : "unknown");
+            s->access <= SL_BUS_ACCESS_ALL ? ACCESS[s->access] : "unknown",
+            s->note[0] != '\0' ? "; " : "", s->note);
 }
 
 static int compare_counts(uint64_t a, uint64_t b)
