@@ -142,7 +142,7 @@ static void get(const char *path, char text[64])
     if (got < 0)
         fail_msg("%s: %s", path, strerror(errno));
     close(fd);
-    text[got] = '\0';
+    text[got < 0 ? 0 : got] = '\0'; /* fail_msg() does not return, which gcc is not told */
     text[strcspn(text, "\n")] = '\0';
 }
 
