@@ -20,6 +20,7 @@
 #define OPEN_NS      (8 * SL_NS_PER_S) /* longer than any device takes to open */
 #define OPEN_POLL_NS (2 * SL_NS_PER_MS)
 #define SILENT_NS    (200 * SL_NS_PER_MS) /* a helper that says nothing for so long hangs */
+#define HANGS_NS     (400 * SL_NS_PER_MS) /* then it is killed, and its successor goes neutral */
 #define PATIENCE_NS  (5 * SL_NS_PER_S)    /* for it to end in: it may be opening the device */
 #define STATUS_TRIES 1000
 #define RESTART_NS   (1 * SL_NS_PER_MS) /* until then a PWM chip holds its last pulses */
@@ -33,7 +34,9 @@ struct hardware {
 
     /* the tending thread's own */
     struct sl_actuator_status told;
-    bool tells; /* it is open: what happens is told in the log */
+    bool tells;              /* it is open: what happens is told in the log */
+    pid_t helper;            /* the one that was seen last */
+    uint64_t spare_until_ns; /* it may still be opening the device */
 };
 
 /* ---- commands ---- */
@@ -111,12 +114,32 @@ static void tell(struct hardware *h, const struct sl_actuator_status *now)
     *told = *now;
 }
 
+/* A stopped or hanging helper leaves a PWM chip at its last pulses. */
+static void end_hanging(struct hardware *h)
+{
+    const uint64_t now_ns = sl_clock_now_ns();
+    const pid_t pid = sl_child_pid(h->child);
+    if (pid != h->helper) {
+        h->helper = pid;
+        h->spare_until_ns = now_ns + OPEN_NS;
+        if (is_alive(h, now_ns))
+            h->spare_until_ns = now_ns;
+    }
+    const uint64_t beat_ns = atomic_load_explicit(&h->page->beat_ns, memory_order_acquire);
+    if (pid <= 0 || now_ns < h->spare_until_ns || beat_ns + HANGS_NS > now_ns)
+        return;
+    sl_log(h->log, SL_LOG_ERROR, "outputs: skylane-actuator hangs, and is killed");
+    kill(pid, SIGKILL);
+    h->spare_until_ns = now_ns + OPEN_NS;
+}
+
 static void hardware_tend(void *state)
 {
     struct hardware *h = state;
     struct sl_actuator_status now;
     uint64_t count;
     sl_child_poll(h->child);
+    end_hanging(h);
     atomic_store_explicit(&h->restarts, sl_child_restarts(h->child), memory_order_relaxed);
     if (sl_latch_try_read(&h->page->status, &now, sizeof now, &count) && count > 0)
         tell(h, &now);

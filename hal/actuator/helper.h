@@ -13,9 +13,10 @@
  * sending fails. Either side may die at any instant: what the other reads is a
  * whole value or none.
  *
- * A helper that is stopped (SIGSTOP) or a kernel that hangs cannot be covered from
- * here: a microcontroller that ends leases itself can ("serial"), and so can a
- * VESC's own timeout. */
+ * A helper that hangs (SIGSTOP) is killed by the vehicle's polling thread after 400
+ * ms, and its successor goes neutral. A kernel that hangs cannot be covered from here:
+ * a microcontroller that ends leases itself can ("serial"), and so can a VESC's own
+ * timeout. */
 #ifndef SL_HAL_ACTUATOR_HELPER_H
 #define SL_HAL_ACTUATOR_HELPER_H
 
