@@ -664,6 +664,45 @@ static void permit(struct rig *r, uint64_t ms)
     r->in.permitted_until_ns = r->in.now_ns + ms * MS;
 }
 
+/* Frames and detections may go on coming all the while: of one picture, or of none. */
+static void what_the_cameras_watch_says_counts(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t trouble;
+        enum sl_reason reason;
+    } cases[] = {{SL_CAMERA_STALLED, SL_REASON_CAMERA_STALL},
+                 {SL_CAMERA_FROZEN, SL_REASON_CAMERA_BLIND},
+                 {SL_CAMERA_BLACK, SL_REASON_CAMERA_BLIND},
+                 {77, SL_REASON_CAMERA_BLIND}}; /* of a later version */
+    for (size_t i = 0; i < 2 * sizeof cases / sizeof cases[0]; i++) {
+        struct sl_safety_config config = CONFIG;
+        config.recover_source = i % 2 == 1;
+        struct rig r;
+        /* Armed, it waits. */
+        rig_in_mode(&r, &config, SL_MODE_ARMED);
+        r.in.camera_trouble = cases[i / 2].trouble;
+        ticks(&r, 1000);
+        assert_int_equal(r.out.mode, SL_MODE_ARMED);
+        assert_true(r.out.neutral);
+        r.in.camera_trouble = SL_CAMERA_GOOD;
+        r.in.lane_state = SL_LANE_TWO_LINES;
+        ticks(&r, 400);
+        assert_int_equal(r.out.mode, SL_MODE_DRIVING);
+        /* Driving, it stops at once. */
+        r.in.camera_trouble = cases[i / 2].trouble;
+        tick(&r);
+        assert_int_equal(r.out.mode, SL_MODE_SAFE_STOP);
+        assert_int_equal(r.out.stop_reason, cases[i / 2].reason);
+        assert_true(r.out.neutral);
+        assert_int_equal(ask(&r, SL_ACTION_ARM), SL_REASON_FAULT_PRESENT);
+        r.in.camera_trouble = SL_CAMERA_GOOD;
+        ticks(&r, 1000);
+        assert_int_equal(r.out.mode, config.recover_source ? (uint32_t)SL_MODE_DRIVING
+                                                           : (uint32_t)SL_MODE_SAFE_STOP);
+    }
+}
+
 static void permission_to_drive(void **state)
 {
     (void)state;
@@ -933,6 +972,10 @@ static void random_walk(void **state)
                 r.camera = !one_in(3);
             if (one_in(100))
                 r.detector = !one_in(3);
+            if (one_in(500))
+                r.in.camera_trouble = (uint32_t)(random_u64() % 4);
+            else if (one_in(20))
+                r.in.camera_trouble = SL_CAMERA_GOOD;
             if (one_in(60))
                 r.in.lane_state = (uint32_t)(random_u64() % 3);
             if (one_in(60))
@@ -988,8 +1031,9 @@ static void random_walk(void **state)
             }
             if (mode == SL_MODE_SAFE_STOP && out->mode != mode && !requested) {
                 bool lane = reason == SL_REASON_LANE_LOST || reason == SL_REASON_LOW_CONFIDENCE;
-                bool source =
-                    reason == SL_REASON_CAMERA_STALL || reason == SL_REASON_DETECTOR_STALL;
+                bool source = reason == SL_REASON_CAMERA_STALL ||
+                              reason == SL_REASON_CAMERA_BLIND ||
+                              reason == SL_REASON_DETECTOR_STALL;
                 assert_true((lane && config.recover_lane) || (source && config.recover_source));
                 assert_int_equal(out->mode, SL_MODE_ARMED);
                 assert_true(r.in.speed_mps == 0);
@@ -1006,6 +1050,7 @@ static void random_walk(void **state)
         assert_true(visited[i] > 100);
     for (int i = SL_REASON_REQUESTED; i <= SL_REASON_ACTUATOR; i++)
         assert_true(reasons[i] > 0);
+    assert_true(reasons[SL_REASON_CAMERA_BLIND] > 0);
 }
 
 int main(void)
@@ -1022,6 +1067,7 @@ int main(void)
         cmocka_unit_test(stalls_to_the_nanosecond),
         cmocka_unit_test(arming),
         cmocka_unit_test(no_frames_no_drive),
+        cmocka_unit_test(what_the_cameras_watch_says_counts),
         cmocka_unit_test(permission_to_drive),
         cmocka_unit_test(demanded_stops),
         cmocka_unit_test(supply_slows),
