@@ -22,7 +22,7 @@ static const struct {
     {"pair", "let a laptop watch or drive over the network"},
     {"view", "watch and command a vehicle in a web browser"},
     {"bus", "look at buses, read from them, clean up, measure"},
-    {"calibrate", "find the camera's lens and place from pictures"},
+    {"calibrate", "find the camera's lens and place, and the servo's centre and ends"},
     {"config", "print, check and explain the settings"},
 };
 #define VERB_COUNT (sizeof VERBS / sizeof VERBS[0])
