@@ -107,7 +107,7 @@ static int v4l2_open(void *state, const struct sl_camera_config *config,
         (struct sl_camera_caps){.width_px = v->width_px,
                                 .height_px = v->height_px,
                                 .fourcc = v->agreed.fourcc,
-                                .frame_bytes = v->agreed.size_bytes,
+                                .frame_bytes = v->device.image_bytes,
                                 .rate_hz = v->device.rate_hz > 0 ? v->device.rate_hz : v->rate_hz,
                                 .areas = sl_v4l2_min_buffers(&v->device) + 1 + SPARE_BUFFERS};
     v->luma_only = v->agreed.fourcc == SL_FORMAT_YUYV && v->fourcc == SL_FORMAT_GRAY8;

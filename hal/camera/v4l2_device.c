@@ -391,6 +391,7 @@ static int set_format(struct sl_v4l2_device *d, uint32_t fourcc, uint32_t width_
         planes ? f.fmt.pix_mp.plane_fmt[0].bytesperline : f.fmt.pix.bytesperline;
     const uint32_t size = planes ? f.fmt.pix_mp.plane_fmt[0].sizeimage : f.fmt.pix.sizeimage;
     if (fourcc == SL_FORMAT_MJPEG) {
+        d->image_bytes = size;
         d->layout = (struct sl_frame_info){.fourcc = fourcc,
                                            .width_px = width_px,
                                            .height_px = height_px,
@@ -409,7 +410,11 @@ static int set_format(struct sl_v4l2_device *d, uint32_t fourcc, uint32_t width_
             layout.planes[1].stride_bytes = stride;
         }
     }
-    layout.size_bytes = size;
+    /* Some drivers round the image up, and fill only what the rows take. */
+    const uint32_t last = layout.plane_count - 1;
+    const uint32_t rows = last == 0 ? height_px : height_px / 2; /* NV12's chroma */
+    layout.size_bytes = layout.planes[last].offset_bytes + layout.planes[last].stride_bytes * rows;
+    d->image_bytes = size;
     if (sl_frame_check(&layout, size, err) != 0) {
         sl_error_prefix(err, "%s (%s)", d->info.path, d->info.card);
         return -EPROTO;

@@ -23,6 +23,7 @@ struct sl_v4l2_device {
     struct sl_v4l2_info info;
     uint32_t type;               /* V4L2_BUF_TYPE_VIDEO_CAPTURE, or ..._MPLANE */
     struct sl_frame_info layout; /* of the frames that were agreed on */
+    size_t image_bytes;          /* that a buffer must have room for: the layout's, or more */
     double rate_hz;              /* agreed on; 0: the device does not tell */
 };
 
