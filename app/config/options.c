@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 int sl_settings_options_add_file(struct sl_settings_options *options, const char *path,
@@ -64,4 +65,14 @@ int sl_settings_set_value(struct sl_settings *settings, const char *key, const c
     char assignment[SL_SETTINGS_TEXT_MAX + 64];
     snprintf(assignment, sizeof assignment, "%s=%.*s", key, (int)length, value);
     return sl_settings_set(settings, assignment, err);
+}
+
+int sl_settings_set_camera(struct sl_settings *settings, const char *camera, struct sl_error *err)
+{
+    const char *colon = strchr(camera, ':');
+    const size_t length = colon == NULL ? strlen(camera) : (size_t)(colon - camera);
+    const int rc = sl_settings_set_value(settings, "camera.driver", camera, length, err);
+    if (rc != 0 || colon == NULL)
+        return rc;
+    return sl_settings_set_value(settings, "camera.source", colon + 1, strlen(colon + 1), err);
 }

@@ -48,4 +48,8 @@ int sl_settings_options_pass(const struct sl_settings_options *options, const ch
 int sl_settings_set_value(struct sl_settings *settings, const char *key, const char *value,
                           size_t length, struct sl_error *err);
 
+/* What --camera DRIVER[:SOURCE] says: camera.driver and camera.source. 0, or as
+ * sl_settings_set(). */
+int sl_settings_set_camera(struct sl_settings *settings, const char *camera, struct sl_error *err);
+
 #endif

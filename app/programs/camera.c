@@ -49,14 +49,8 @@ static int read_settings(struct sl_settings *settings, const struct sl_settings_
                          const char *camera, struct sl_error *err)
 {
     int rc = sl_settings_options_read(options, settings, err);
-    if (rc == 0 && camera != NULL) {
-        const char *colon = strchr(camera, ':');
-        const size_t length = colon == NULL ? strlen(camera) : (size_t)(colon - camera);
-        rc = sl_settings_set_value(settings, "camera.driver", camera, length, err);
-        if (rc == 0 && colon != NULL)
-            rc =
-                sl_settings_set_value(settings, "camera.source", colon + 1, strlen(colon + 1), err);
-    }
+    if (rc == 0 && camera != NULL)
+        rc = sl_settings_set_camera(settings, camera, err);
     if (rc == 0)
         rc = sl_settings_options_apply(options, settings, err);
     return rc == 0 ? sl_settings_check(settings, err) : rc;

@@ -76,14 +76,8 @@ static int read_settings(struct sl_settings *settings, const struct options *o,
                          struct sl_error *err)
 {
     int rc = sl_settings_options_read(&o->settings, settings, err);
-    if (rc == 0 && o->camera != NULL) {
-        const char *colon = strchr(o->camera, ':');
-        size_t length = colon == NULL ? strlen(o->camera) : (size_t)(colon - o->camera);
-        rc = sl_settings_set_value(settings, "camera.driver", o->camera, length, err);
-        if (rc == 0 && colon != NULL)
-            rc =
-                sl_settings_set_value(settings, "camera.source", colon + 1, strlen(colon + 1), err);
-    }
+    if (rc == 0 && o->camera != NULL)
+        rc = sl_settings_set_camera(settings, o->camera, err);
     const struct {
         const char *key, *value;
     } detector[] = {{"detect.detector", o->detector},
