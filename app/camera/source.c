@@ -14,6 +14,7 @@
 #define AGAIN_NS         (100 * SL_NS_PER_MS) /* to the second restart; doubled each time */
 #define AGAIN_LONGEST_NS SL_NS_PER_S
 #define RATE_NS          SL_NS_PER_S
+#define RATE_MARGIN      0.95 /* 29.97 is 30 */
 #define UNPACED_HZ       10.0 /* where no rate is known, the watch expects this one */
 /* Slots of the ring beside those that are the device's. */
 #define RING_SLOTS SL_BUS_FRAME_SLOTS
@@ -123,6 +124,11 @@ int sl_source_open(struct sl_source **source, const struct sl_settings *settings
         .contents = strcmp(settings->camera.watch, "on") == 0 ||
                     (strcmp(settings->camera.watch, "auto") == 0 && s->hardware),
         .good_frames = (uint32_t)settings->camera.good_frames};
+    if (s->hardware && rate_hz < RATE_MARGIN * settings->camera.rate_hz)
+        sl_log(log, SL_LOG_WARNING,
+               "camera: it gives {} frames a second in this format, and camera.rate_hz is {}: set "
+               "that to what it gives, or the vehicle takes its pauses for failures",
+               sl_log_f64(rate_hz), sl_log_f64(settings->camera.rate_hz));
     s->status.started_ns = sl_clock_now_ns();
     sl_bus_writer_note(s->frames, sl_source_transfer(s));
     snprintf(s->status.transfer, sizeof s->status.transfer, "%s", sl_source_transfer(s));

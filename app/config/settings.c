@@ -158,6 +158,19 @@ static int check_remote(const struct sl_settings *s, struct sl_error *err)
                       s->safety.detector_stall_ms, "safety.detector_stall_ms", "ms", false, err);
 }
 
+/* A camera's stall is told after three of its periods; a limit below two of them would
+ * be passed by every frame that is a little late. */
+static int check_camera(const struct sl_settings *s, struct sl_error *err)
+{
+    const double period_ms = s->camera.rate_hz > 0 ? 1e3 / s->camera.rate_hz : 0;
+    if (!sl_settings_camera_is_hardware(s) || s->safety.camera_stall_ms >= 2 * period_ms)
+        return 0;
+    return sl_error_set(err, -EINVAL,
+                        "safety.camera_stall_ms (%g) must be at least %g, two periods of "
+                        "camera.rate_hz (%g); three are %g",
+                        s->safety.camera_stall_ms, 2 * period_ms, s->camera.rate_hz, 3 * period_ms);
+}
+
 static int check_hardware(const struct sl_settings *s, struct sl_error *err)
 {
     if ((s->power.warn_v > 0 || s->power.stop_v > 0) && s->power.voltage_path[0] == '\0')
@@ -321,6 +334,8 @@ int sl_settings_check(const struct sl_settings *s, struct sl_error *err)
         rc = check_buses(s, err);
     if (rc == 0)
         rc = check_remote(s, err);
+    if (rc == 0)
+        rc = check_camera(s, err);
     if (rc == 0)
         rc = check_hardware(s, err);
     if (rc == 0)
