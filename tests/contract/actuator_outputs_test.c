@@ -24,6 +24,7 @@
 
 #include "hal/actuator/actuator.h"
 #include "output_peers.h"
+#include "rt/cli.h"
 #include "rt/clock.h"
 
 #define TICK_NS (10 * SL_NS_PER_MS)
@@ -31,7 +32,7 @@
 /* What the machine may add, beside what it was seen to hold up the device's own thread.
  * An emulated one adds more: SKYLANE_TEST_SLACK_MS. */
 #define SLACK_MS (slack_ms + stalled_ms())
-static int slack_ms = 60;
+static int64_t slack_ms = 60;
 
 static char device[64];
 static struct sl_actuator *actuator;
@@ -422,10 +423,11 @@ static pid_t helper_pid(void)
     char line[512];
     while (list != NULL && fgets(line, sizeof line, list) != NULL) {
         const char *name = strchr(line, '('), *end = strrchr(line, ')');
-        int parent;
+        int parent, number;
         if (name != NULL && end != NULL && strncmp(name, "(skylane-actuat", 15) == 0 &&
-            sscanf(end, ") %*c %d", &parent) == 1 && parent == getpid())
-            pid = atoi(line);
+            sscanf(end, ") %*c %d", &parent) == 1 && parent == getpid() &&
+            sscanf(line, "%d (", &number) == 1)
+            pid = number;
     }
     if (list != NULL)
         pclose(list);
@@ -741,7 +743,11 @@ int main(int argc, char **argv)
     char found[64];
     stub = i2c_stub_find(found);
     if (getenv("SKYLANE_TEST_SLACK_MS") != NULL)
-        slack_ms = atoi(getenv("SKYLANE_TEST_SLACK_MS"));
+        if (sl_cli_integer(getenv("SKYLANE_TEST_SLACK_MS"), "SKYLANE_TEST_SLACK_MS", 0, 60000,
+                           &slack_ms, &err) != 0) {
+            puts(err.text);
+            return 2;
+        }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(commands_arrive_and_closing_is_neutral, clean_up),
         cmocka_unit_test_teardown(a_lease_ends_without_the_vehicles_help, clean_up),
