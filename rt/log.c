@@ -129,9 +129,26 @@ static void format_cell(char *text, const struct cell *cell)
 }
 
 /* True if it was printed. */
+static const char *const LEVELS[] = {"debug", "info", "warning", "error"};
+
+const char *sl_log_line_text(const char *line, enum sl_log_level *level)
+{
+    const size_t digits = strspn(line, "0123456789.");
+    if (digits == 0 || line[digits] != ' ')
+        return line;
+    const char *word = line + digits + 1;
+    for (size_t i = 0; i < sizeof LEVELS / sizeof LEVELS[0]; i++) {
+        const size_t length = strlen(LEVELS[i]);
+        if (strncmp(word, LEVELS[i], length) == 0 && strncmp(word + length, ": ", 2) == 0) {
+            *level = (enum sl_log_level)i;
+            return word + length + 2;
+        }
+    }
+    return line;
+}
+
 static bool tell(struct sl_log *log, uint64_t time_ns, enum sl_log_level level, const char *text)
 {
-    static const char *const LEVELS[] = {"debug", "info", "warning", "error"};
     if (log->listen != NULL && level >= log->listen_level)
         log->listen(log->listen_context, time_ns, level, text);
     if (level < log->level)

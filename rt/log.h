@@ -48,6 +48,10 @@ void sl_log_listen(struct sl_log *log, enum sl_log_level level,
                                   const char *text),
                    void *context);
 
+/* Takes apart a line that another process's log printed: its level into `level`, and
+ * the text behind. Any other line comes back as it is, and `level` stays. Pure. */
+const char *sl_log_line_text(const char *line, enum sl_log_level *level);
+
 /* Prints what is left and ends. NULL is allowed. */
 void sl_log_close(struct sl_log *log);
 

@@ -6,11 +6,14 @@
 
 #include "app/config/convert.h"
 
+/* The camera's process logs as this one does; what else it says is an error's sentence. */
 static void say(void *log, enum sl_child_news news, const char *text)
 {
-    sl_log((struct sl_log *)log, news == SL_CHILD_ENDED ? SL_LOG_WARNING : SL_LOG_INFO, "{}{}",
-           sl_log_text(strncmp(text, "skylane ", 8) == 0 ? "" : "skylane camera: "),
-           sl_log_copy(text));
+    enum sl_log_level level = news == SL_CHILD_ENDED ? SL_LOG_WARNING : SL_LOG_INFO;
+    const char *message = sl_log_line_text(text, &level);
+    const bool named = message != text || strncmp(text, "skylane ", 8) == 0;
+    sl_log((struct sl_log *)log, level, "{}{}", sl_log_text(named ? "" : "skylane camera: "),
+           sl_log_copy(message));
 }
 
 int run_camera_start(struct sl_child **camera, const struct sl_settings *s,

@@ -382,6 +382,23 @@ static void log_is_listened_to(void **state)
     free(text);
 }
 
+static void lines_of_another_log_are_taken_apart(void **state)
+{
+    (void)state;
+    enum sl_log_level level = SL_LOG_DEBUG;
+    assert_string_equal(sl_log_line_text("12.345678 warning: a: b", &level), "a: b");
+    assert_int_equal(level, SL_LOG_WARNING);
+    assert_string_equal(sl_log_line_text("0.000001 error: ", &level), "");
+    assert_int_equal(level, SL_LOG_ERROR);
+    static const char *const OTHERS[] = {"",           "skylane camera: no",  "12.3",
+                                         "12.3 ",      "12.3 warn: a",        "12.3 warning",
+                                         "12.3 info:", "12.3  info: a",       "x 12.3 info: a",
+                                         "info: a",    "12.3 information: a", " 12.3 info: a"};
+    for (size_t i = 0; i < sizeof OTHERS / sizeof OTHERS[0]; i++)
+        assert_ptr_equal(sl_log_line_text(OTHERS[i], &level), OTHERS[i]);
+    assert_int_equal(level, SL_LOG_ERROR);
+}
+
 static void *close_log(void *log)
 {
     sl_log_close(log);
@@ -472,6 +489,7 @@ int main(void)
         cmocka_unit_test(latched_values_are_whole),
         cmocka_unit_test(log_lines_are_formatted_later),
         cmocka_unit_test(log_is_listened_to),
+        cmocka_unit_test(lines_of_another_log_are_taken_apart),
         cmocka_unit_test(stalled_log_drops_and_never_waits),
         cmocka_unit_test(numbers_are_read_strictly),
         cmocka_unit_test(distances_are_levenshteins),
