@@ -1,8 +1,8 @@
 # Hardware outputs: pulses, wires, the helper process, faults.
 sl_test(actuator_pulse_test unit/actuator_pulse_test.c skylane_hal_actuator)
 sl_test(actuator_lines_test unit/actuator_lines_test.c skylane_hal_actuator)
-sl_test(actuator_outputs_test contract/actuator_outputs_test.c skylane_hal_actuator)
-target_sources(actuator_outputs_test PRIVATE contract/output_peers.c)
+sl_test(actuator_outputs_test contract/actuator_outputs_test.c skylane_hal_actuator
+        skylane_test_devices)
 set_tests_properties(actuator_pulse_test actuator_lines_test PROPERTIES LABELS one_thread)
 set_tests_properties(actuator_outputs_test PROPERTIES LABELS timing RUN_SERIAL ON)
 

@@ -4,19 +4,19 @@ sl_test(image_decode_test unit/image_decode_test.c skylane_hal_camera PkgConfig:
 sl_test(jpeg_encode_test unit/jpeg_encode_test.c skylane_net skylane_hal_camera)
 sl_test(shrink_test unit/shrink_test.c skylane_net skylane_hal_camera)
 
+# What is at the other end of hardware outputs.
+sl_folder(skylane_test_devices tests/contract contract/output_peers.c contract/i2c_stub.c)
+target_link_libraries(skylane_test_devices PUBLIC skylane_hal_actuator)
+
 # One test a table, over every driver. The linker sends allocations to the
 # tests' counters.
-sl_test(camera_contract_test contract/camera_contract_test.c skylane_hal_camera skylane_net)
-sl_test(actuator_contract_test contract/actuator_contract_test.c skylane_hal_actuator)
+sl_test(camera_contract_test contract/camera_contract_test.c skylane_hal_camera skylane_net
+        skylane_test_devices)
+sl_test(actuator_contract_test contract/actuator_contract_test.c skylane_hal_actuator
+        skylane_test_devices)
 foreach(name camera_contract_test actuator_contract_test)
-  # Only this one header of ours is in their reach beside the targets'.
-  file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/include/contract/tests)
-  file(CREATE_LINK ${CMAKE_CURRENT_SOURCE_DIR}/contract
-       ${CMAKE_BINARY_DIR}/include/contract/tests/contract SYMBOLIC)
-  target_include_directories(${name} PRIVATE ${CMAKE_BINARY_DIR}/include/contract)
   target_link_options(${name} PRIVATE LINKER:--wrap=malloc,--wrap=calloc,--wrap=realloc)
 endforeach()
-target_sources(actuator_contract_test PRIVATE contract/output_peers.c)
 add_dependencies(actuator_contract_test skylane-actuator)
 sl_test(camera_fault_test contract/camera_fault_test.c skylane_hal_camera)
 sl_test(actuator_fault_test contract/actuator_fault_test.c skylane_hal_actuator)

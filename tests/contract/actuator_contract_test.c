@@ -17,6 +17,7 @@
 #include "rt/bus.h"
 #include "rt/clock.h"
 #include "tests/contract/allocations.h"
+#include "tests/contract/i2c_stub.h"
 #include "tests/contract/output_peers.h"
 
 #define BUS          "contract_command"
@@ -60,10 +61,8 @@ static bool bus_seen(struct sl_command *command)
                              command->exposed_ns != 0 ? command->exposed_ns : command->issued_ns);
             return true;
         }
-        if (result == -EAGAIN)
-            return false;
         if (sl_bus_reader_attached(reader) != 0)
-            return false; /* closed, and read to its end */
+            return false; /* nothing new, or closed and read to its end */
         sl_clock_sleep_until_ns(sl_clock_now_ns() + 10 * SL_NS_PER_MS);
     }
     return false;
@@ -99,6 +98,17 @@ static void pwm_end(void)
     pwm_folder_end(device);
 }
 
+static void pca9685_begin(void)
+{
+    assert_true(i2c_stub_find(device));
+}
+
+static void pca9685_end(void)
+{
+    for (int i = 0; i < 2; i++) /* a step is 4.88 us at 50 Hz */
+        assert_true(fabs(i2c_stub_pulse_us(device, i) - 1500) < 2.6);
+}
+
 static void serial_end(void)
 {
     assert_true(peer_await_ns(1500, 1500, 1000) != UINT64_MAX);
@@ -119,7 +129,7 @@ static const struct fixture FIXTURES[] = {
     {"pwm", NULL, pwm_begin, NULL, pwm_end},
     {"serial", NULL, serial_begin, NULL, serial_end},
     {"vesc", NULL, vesc_begin, NULL, vesc_end},
-    {"pca9685", NULL, nothing, NULL, nothing}, /* last: only where there is an i2c-stub */
+    {"pca9685", NULL, pca9685_begin, NULL, pca9685_end}, /* last: only where there is a stub */
 };
 #define DRIVER_COUNT (sizeof FIXTURES / sizeof FIXTURES[0])
 static size_t FIXTURE_COUNT = DRIVER_COUNT;

@@ -9,23 +9,20 @@
 #include <cmocka.h>
 
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/i2c-dev.h>
-#include <linux/i2c.h>
 #include <math.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "hal/actuator/actuator.h"
-#include "output_peers.h"
 #include "rt/cli.h"
 #include "rt/clock.h"
+#include "tests/contract/i2c_stub.h"
+#include "tests/contract/output_peers.h"
 
 #define TICK_NS (10 * SL_NS_PER_MS)
 #define SAFE_MS 100 /* from any failure to neutral */
@@ -47,41 +44,6 @@ static int stalled_ms(void)
 }
 
 /* ---- devices ---- */
-
-static void i2c_byte(uint8_t direction, uint8_t reg, uint8_t *value)
-{
-    union i2c_smbus_data data = {.byte = *value};
-    struct i2c_smbus_ioctl_data transfer = {
-        .read_write = direction, .command = reg, .size = I2C_SMBUS_BYTE_DATA, .data = &data};
-    const int fd = open(device, O_RDWR | O_CLOEXEC);
-    assert_true(fd >= 0);
-    assert_int_equal(ioctl(fd, I2C_SLAVE_FORCE, 0x40), 0);
-    assert_int_equal(ioctl(fd, I2C_SMBUS, &transfer), 0);
-    close(fd);
-    *value = data.byte;
-}
-
-static uint8_t chip_get(uint8_t reg)
-{
-    uint8_t value = 0;
-    i2c_byte(I2C_SMBUS_READ, reg, &value);
-    return value;
-}
-
-static void chip_set(uint8_t reg, uint8_t value)
-{
-    i2c_byte(I2C_SMBUS_WRITE, reg, &value);
-}
-
-/* Back from registers: 25 MHz oscillator, 4 registers a channel from 6 on. */
-static double chip_pulse_us(int channel)
-{
-    const uint8_t reg = (uint8_t)(6 + 4 * channel);
-    const int on = chip_get(reg) | chip_get((uint8_t)(reg + 1)) << 8;
-    const int off = chip_get((uint8_t)(reg + 2)) | chip_get((uint8_t)(reg + 3)) << 8;
-    assert_int_equal(on, 0);
-    return off * (chip_get(0xfe) + 1) / 25.0;
-}
 
 struct kind {
     const char *driver;
@@ -122,7 +84,8 @@ static bool shows(const struct kind *kind, double steering, double throttle)
         return pwm_folder_get(device, 0, "duty_cycle") == lround(steering * 1e3) &&
                pwm_folder_get(device, 1, "duty_cycle") == lround(throttle * 1e3);
     if (is(kind, &PCA9685)) /* a step is 4.88 us at 50 Hz */
-        return fabs(chip_pulse_us(0) - steering) < 2.6 && fabs(chip_pulse_us(1) - throttle) < 2.6;
+        return fabs(i2c_stub_pulse_us(device, 0) - steering) < 2.6 &&
+               fabs(i2c_stub_pulse_us(device, 1) - throttle) < 2.6;
     return peer_await_ns(steering, throttle, 0) != UINT64_MAX;
 }
 
@@ -587,18 +550,18 @@ static void registers_are_as_the_data_sheet_has_them(void **state)
     output.throttle_channel = 3;
     output.frequency_hz = 60;
     assert_int_equal(open_with(&PCA9685, &output), 0);
-    assert_int_equal(chip_get(0xfe), 101); /* round(25 MHz / (4096 x 60)) - 1 */
-    assert_int_equal(chip_get(0x00), 0x20);
-    assert_int_equal(chip_get(0x01), 0x04);
-    assert_true(fabs(chip_pulse_us(15) - 1500) < 2.1);
+    assert_int_equal(i2c_stub_get(device, 0xfe), 101); /* round(25 MHz / (4096 x 60)) - 1 */
+    assert_int_equal(i2c_stub_get(device, 0x00), 0x20);
+    assert_int_equal(i2c_stub_get(device, 0x01), 0x04);
+    assert_true(fabs(i2c_stub_pulse_us(device, 15) - 1500) < 2.1);
     assert_int_equal(send(0.25, 10, 100), 0);
     sl_clock_sleep_until_ns(sl_clock_now_ns() + 50 * SL_NS_PER_MS);
-    assert_true(fabs(chip_pulse_us(15) - 1750) < 2.1);
-    assert_true(fabs(chip_pulse_us(3) - 2000) < 2.1);
+    assert_true(fabs(i2c_stub_pulse_us(device, 15) - 1750) < 2.1);
+    assert_true(fabs(i2c_stub_pulse_us(device, 3) - 2000) < 2.1);
     sl_actuator_close(actuator);
     actuator = NULL;
-    assert_true(fabs(chip_pulse_us(15) - 1500) < 2.1);
-    assert_true(fabs(chip_pulse_us(3) - 1500) < 2.1);
+    assert_true(fabs(i2c_stub_pulse_us(device, 15) - 1500) < 2.1);
+    assert_true(fabs(i2c_stub_pulse_us(device, 3) - 1500) < 2.1);
 
     output.i2c_address = 0x41; /* where no chip is */
     assert_true(open_with(&PCA9685, &output) < 0);
@@ -611,10 +574,10 @@ static void a_chip_that_lost_its_power_is_set_up_anew(void **state)
     if (!stub)
         skip();
     begin_driving(&PCA9685);
-    chip_set(0xfe, 30); /* as after power-up: data sheet, tables 4, 5 and 8 */
-    chip_set(0x00, 0x11);
+    i2c_stub_set(device, 0xfe, 30); /* as after power-up: data sheet, tables 4, 5 and 8 */
+    i2c_stub_set(device, 0x00, 0x11);
     for (uint8_t reg = 6; reg < 14; reg++)
-        chip_set(reg, 0);
+        i2c_stub_set(device, reg, 0);
     const uint64_t begun_ns = sl_clock_now_ns();
     while (status_now().reopened < 2 && sl_clock_now_ns() < begun_ns + 3 * SL_NS_PER_S)
         drive(10);
@@ -622,9 +585,96 @@ static void a_chip_that_lost_its_power_is_set_up_anew(void **state)
     assert_int_equal(status.reopened, 2);
     assert_true(status.errors >= 1);
     assert_non_null(strstr(status.problem, "lost its settings"));
-    assert_int_equal(chip_get(0x00), 0x20);
+    assert_int_equal(i2c_stub_get(device, 0x00), 0x20);
     assert_true(drives(100));
     end_driving(&PCA9685);
+}
+
+/* ---- wires that fail, where the kernel's i2c-stub makes them ---- */
+
+static bool wires_can_fail(void)
+{
+    return stub && i2c_stub_get_fault("fail") >= 0;
+}
+
+/* Drives with the wheels to and fro, so that each command is another pulse to write. */
+static int wiggle(int ms)
+{
+    int rc = 0;
+    for (int i = 0; i < ms / 10 && rc == 0; i++) {
+        rc = send(i % 2 == 0 ? 0.4 : 0.5, 5, 100);
+        sl_actuator_tend(actuator);
+        sl_clock_sleep_until_ns(sl_clock_now_ns() + TICK_NS);
+    }
+    return rc;
+}
+
+static void a_wire_that_fails_for_a_moment_is_tried_again_and_told(void **state)
+{
+    (void)state;
+    static const int CODES[] = {ENXIO, EIO, EAGAIN, ETIMEDOUT};
+    if (!wires_can_fail())
+        skip();
+    begin_driving(&PCA9685);
+    for (size_t i = 0; i < sizeof CODES / sizeof CODES[0]; i++) {
+        const struct sl_actuator_status before = status_now();
+        i2c_stub_set_fault("fail_with", CODES[i]);
+        i2c_stub_set_fault("fail", 3);
+        assert_int_equal(wiggle(200), 0); /* too short to stop for */
+        const struct sl_actuator_status after = status_now();
+        assert_int_equal(i2c_stub_get_fault("fail"), 0);
+        assert_int_equal(after.errors, before.errors + 3);
+        assert_int_equal(after.recovered, before.recovered + 1);
+        assert_int_equal(after.reopened, before.reopened);
+        assert_int_equal(after.state, SL_OUTPUTS_READY);
+        assert_true(drives(50));
+        assert_true(await(&PCA9685, PCA9685.left, PCA9685.drive, 80) >= 0);
+    }
+    end_driving(&PCA9685);
+}
+
+static void a_wire_that_stays_broken_stops_the_vehicle(void **state)
+{
+    (void)state;
+    static const struct {
+        int code, hang_ms;
+        const char *words;
+    } FAULTS[] = {{ENXIO, 0, "no chip answers at I2C address 0x40"},
+                  {EIO, 0, "the PCA9685 at I2C address 0x40 failed while"},
+                  {ETIMEDOUT, 20, "timed out"},
+                  {ETIMEDOUT, 700, ""}}; /* its process is replaced, which has no words yet */
+    if (!wires_can_fail())
+        skip();
+    for (size_t i = 0; i < sizeof FAULTS / sizeof FAULTS[0]; i++) {
+        begin_driving(&PCA9685);
+        i2c_stub_set_fault("fail_with", FAULTS[i].code);
+        i2c_stub_set_fault("hang_ms", FAULTS[i].hang_ms);
+        i2c_stub_set_fault("fail", -1);
+        uint64_t begun_ns = sl_clock_now_ns();
+        assert_int_equal(wiggle(3000), -EIO);
+        int ms = (int)((sl_clock_now_ns() - begun_ns) / SL_NS_PER_MS);
+        printf("pca9685: sending fails %d ms after the wire did (%d)\n", ms, FAULTS[i].code);
+        assert_true(ms < 400 + SLACK_MS);
+        assert_true(FAULTS[i].hang_ms > 100 ||
+                    strstr(status_now().problem, FAULTS[i].words) != NULL);
+        for (int tick = 0; tick < 100; tick++) { /* as the vehicle does while it stands */
+            sl_actuator_tend(actuator);
+            sl_clock_sleep_until_ns(sl_clock_now_ns() + TICK_NS);
+        }
+
+        i2c_stub_set_fault("fail", 0);
+        i2c_stub_set_fault("hang_ms", 0);
+        begun_ns = sl_clock_now_ns();
+        do {
+            sl_actuator_tend(actuator);
+            ms = (int)((sl_clock_now_ns() - begun_ns) / SL_NS_PER_MS);
+        } while (!shows(&PCA9685, PCA9685.straight, PCA9685.rest) && ms < 3000);
+        printf("pca9685: neutral %d ms after the wire was whole again\n", ms);
+        assert_true(ms < SAFE_MS + 700 * (FAULTS[i].hang_ms == 700) + SLACK_MS);
+        assert_true(await_state_of(SL_OUTPUTS_READY, 2000));
+        assert_true(drives(100));
+        end_driving(&PCA9685);
+    }
 }
 
 /* ---- the kernel's PWM, on a real kernel ---- */
@@ -685,13 +735,13 @@ static void the_kernels_pwm_reaches_a_chip(void **state)
     const int opened = open_with(&PWM, &output);
     double us[4] = {0};
     if (opened == 0) {
-        us[0] = chip_pulse_us(0);
+        us[0] = i2c_stub_pulse_us(device, 0);
         send(0.5, 5, 100);
         sl_clock_sleep_until_ns(sl_clock_now_ns() + 60 * SL_NS_PER_MS);
-        us[1] = chip_pulse_us(0);
-        us[2] = chip_pulse_us(1);
+        us[1] = i2c_stub_pulse_us(device, 0);
+        us[2] = i2c_stub_pulse_us(device, 1);
         sl_clock_sleep_until_ns(sl_clock_now_ns() + 200 * SL_NS_PER_MS);
-        us[3] = chip_pulse_us(1);
+        us[3] = i2c_stub_pulse_us(device, 1);
         sl_actuator_close(actuator);
         actuator = NULL;
     }
@@ -731,6 +781,10 @@ static int clean_up(void **state)
     sl_actuator_close(actuator);
     actuator = NULL;
     peer_end();
+    if (wires_can_fail()) {
+        i2c_stub_set_fault("fail", 0);
+        i2c_stub_set_fault("hang_ms", 0);
+    }
     return 0;
 }
 
@@ -761,6 +815,8 @@ int main(int argc, char **argv)
         cmocka_unit_test_teardown(the_devices_own_stop_stops_the_vehicle, clean_up),
         cmocka_unit_test_teardown(registers_are_as_the_data_sheet_has_them, clean_up),
         cmocka_unit_test_teardown(a_chip_that_lost_its_power_is_set_up_anew, clean_up),
+        cmocka_unit_test_teardown(a_wire_that_fails_for_a_moment_is_tried_again_and_told, clean_up),
+        cmocka_unit_test_teardown(a_wire_that_stays_broken_stops_the_vehicle, clean_up),
         cmocka_unit_test_teardown(the_kernels_pwm_reaches_a_chip, clean_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

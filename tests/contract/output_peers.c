@@ -1,6 +1,5 @@
 #include "output_peers.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
@@ -275,27 +274,6 @@ void pwm_folder_end(const char *path)
     char command[128];
     snprintf(command, sizeof command, "rm -rf '%s'", path);
     must(system(command) == 0, "remove its folder");
-}
-
-/* ---- I2C ---- */
-
-bool i2c_stub_find(char *path)
-{
-    bool found = false;
-    DIR *folder = opendir("/sys/class/i2c-dev");
-    for (const struct dirent *e; folder != NULL && !found && (e = readdir(folder)) != NULL;) {
-        char name[300], text[64] = "";
-        snprintf(name, sizeof name, "/sys/class/i2c-dev/%.200s/name", e->d_name);
-        FILE *file = fopen(name, "r");
-        if (file == NULL)
-            continue;
-        found = fgets(text, sizeof text, file) != NULL && strstr(text, "stub") != NULL;
-        fclose(file);
-        snprintf(path, 64, "/dev/%.50s", e->d_name);
-    }
-    if (folder != NULL)
-        closedir(folder);
-    return found;
 }
 
 void output_config_for_tests(struct sl_output_config *config, const char *device)

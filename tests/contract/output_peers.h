@@ -42,10 +42,6 @@ void pwm_folder_begin(char *path);
 long pwm_folder_get(const char *path, int output, const char *file);
 void pwm_folder_end(const char *path);
 
-/* The I2C bus of the kernel's i2c-stub, with a chip at 0x40: true, and its device.
- * False where there is none: load i2c-dev, and i2c-stub with chip_addr=0x40. */
-bool i2c_stub_find(char *path);
-
 /* Outputs as the tests have them: 1000 to 2000 us, no arming. */
 void output_config_for_tests(struct sl_output_config *config, const char *device);
 

@@ -18,7 +18,7 @@
 
 #include "rt/clock.h"
 
-#define ARGUMENTS_MAX 32
+#define ARGUMENTS_MAX 48
 
 static char bus_folder[64];
 static int outputs;
@@ -114,6 +114,28 @@ int program_stop(struct program *p)
     int status = program_wait(p, 20);
     unlink(p->output);
     return status;
+}
+
+int program_children(pid_t parent, const char *name, pid_t *found, int max)
+{
+    char path[64], command[64];
+    int count = 0, pid;
+    snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)parent, (int)parent);
+    FILE *list = fopen(path, "r");
+    while (list != NULL && count < max && fscanf(list, "%d", &pid) == 1) {
+        snprintf(path, sizeof path, "/proc/%d/comm", pid);
+        FILE *from = fopen(path, "r");
+        command[0] = '\0';
+        if (from != NULL && fgets(command, sizeof command, from) != NULL)
+            command[strcspn(command, "\n")] = '\0';
+        if (from != NULL)
+            fclose(from);
+        if (strcmp(command, name) == 0)
+            found[count++] = pid;
+    }
+    if (list != NULL)
+        fclose(list);
+    return count;
 }
 
 struct sl_bus_reader *reader_of(const char *bus, uint32_t type, size_t bytes)

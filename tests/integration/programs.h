@@ -38,6 +38,10 @@ bool program_said(const struct program *p, const char *text);
 /* SIGTERM and wait. Does nothing if it does not run. */
 int program_stop(struct program *p);
 
+/* The children of a process whose name in the kernel, at most 15 letters, is this: the
+ * first `max` of them; how many. */
+int program_children(pid_t parent, const char *name, pid_t *found, int max);
+
 struct sl_bus_reader *reader_of(const char *bus, uint32_t type, size_t bytes);
 
 /* Reads states until `good` holds for one; false after `ms`. */

@@ -70,27 +70,9 @@ static int end(void **unused)
     return 0;
 }
 
-/* The children of `parent` that are the program of this name; how many. */
 static int children(pid_t parent, const char *name, pid_t found[FAMILY])
 {
-    char path[64], command[64];
-    int count = 0, pid;
-    snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)parent, (int)parent);
-    FILE *list = fopen(path, "r");
-    while (list != NULL && count < FAMILY && fscanf(list, "%d", &pid) == 1) {
-        snprintf(path, sizeof path, "/proc/%d/comm", pid);
-        FILE *from = fopen(path, "r");
-        command[0] = '\0';
-        if (from != NULL && fgets(command, sizeof command, from) != NULL)
-            command[strcspn(command, "\n")] = '\0';
-        if (from != NULL)
-            fclose(from);
-        if (strcmp(command, name) == 0)
-            found[count++] = pid;
-    }
-    if (list != NULL)
-        fclose(list);
-    return count;
+    return program_children(parent, name, found, FAMILY);
 }
 
 static void pause_ms(unsigned ms)

@@ -103,7 +103,7 @@ hash_of() {
 # To ask apt takes seconds. While its lists and these scripts are the same, the
 # answer is: known KIND prints the folder, and remember KIND FOLDER keeps it.
 now_of() {
-    { cat "$TARGET"/{common.sh,sysroot,machine} && stat -c %Y "$CACHE/apt/updated"; } | hash_of
+    { cat "$TARGET"/{common.sh,sysroot,machine,i2c_faults.h} && stat -c %Y "$CACHE/apt/updated"; } | hash_of
 }
 
 known() {

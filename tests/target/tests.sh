@@ -19,7 +19,7 @@ on virt ring_threads_test
 on virt child_test
 on virt camera_contract_test --module 'vivid n_devs=1' --seconds 300
 on virt camera_fault_test
-on virt actuator_contract_test --seconds 200
+on virt actuator_contract_test --module i2c-dev --module 'i2c-stub chip_addr=0x40' --seconds 200
 on virt actuator_fault_test
 
 # The devices of the machine themselves, so that a test of ours that fails there
@@ -39,6 +39,9 @@ on virt actuator_outputs_test --module i2c-dev --module 'i2c-stub chip_addr=0x40
     --seconds 300 --command 'SKYLANE_TEST_SLACK_MS=400 build-aarch64/tests/actuator_outputs_test'
 on virt gpio_target_test --module gpio-sim
 on virt watchdog_target_test --module softdog
+on virt vehicle_target_test --module i2c-dev --module 'i2c-stub chip_addr=0x40' \
+    --module 'v4l2loopback video_nr=7 exclusive_caps=0' --seconds 600 \
+    --command 'SKYLANE_TEST_SLACK_MS=400 build-aarch64/tests/vehicle_target_test'
 on virt lap_through_v4l2 --seconds 900 --command 'tests/target/lap oval'
 
 on raspi3b bus_test

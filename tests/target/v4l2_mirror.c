@@ -8,21 +8,18 @@
  *
  * Ends when the bus does, or at Ctrl-C. Exit status: 0 (every frame came through), 1, 2. */
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include <linux/videodev2.h>
-
 #include "hal/camera/camera.h"
-#include "hal/camera/v4l2_device.h"
 #include "rt/bus.h"
 #include "rt/cli.h"
 #include "rt/clock.h"
 #include "rt/records.h"
+#include "tests/target/v4l2_output.h"
 
 #define PATIENCE_NS (10 * SL_NS_PER_S)
 #define OLD_MAX     8 /* frames that were on their way before */
@@ -37,24 +34,6 @@ struct mirror {
     size_t capacity;
     uint64_t frames, old;
 };
-
-static int open_output(struct mirror *m, const struct sl_frame_info *info, struct sl_error *err)
-{
-    m->fd = open(m->output, O_WRONLY | O_CLOEXEC);
-    if (m->fd < 0)
-        return sl_error_set(err, -errno, "cannot open %s: %s", m->output, strerror(errno));
-    struct v4l2_format f = {.type = V4L2_BUF_TYPE_VIDEO_OUTPUT};
-    f.fmt.pix = (struct v4l2_pix_format){.width = info->width_px,
-                                         .height = info->height_px,
-                                         .pixelformat = info->fourcc,
-                                         .field = V4L2_FIELD_NONE,
-                                         .bytesperline = info->planes[0].stride_bytes,
-                                         .sizeimage = info->size_bytes};
-    const int rc = sl_v4l2_ioctl(m->fd, VIDIOC_S_FMT, &f);
-    return rc == 0 && f.fmt.pix.sizeimage == info->size_bytes
-               ? 0
-               : sl_error_set(err, -EINVAL, "%s takes no such frames", m->output);
-}
 
 static int open_capture(struct mirror *m, const struct sl_frame_info *info, struct sl_error *err)
 {
@@ -78,20 +57,11 @@ static int open_capture(struct mirror *m, const struct sl_frame_info *info, stru
     return rc == 0 ? sl_camera_start(m->camera, err) : rc;
 }
 
-static int show(const struct mirror *m, const struct sl_frame_info *info, const uint8_t *pixels,
-                struct sl_error *err)
-{
-    return write(m->fd, pixels, info->size_bytes) == (ssize_t)info->size_bytes
-               ? 0
-               : sl_error_set(err, -EIO, "%s does not take a frame: %s", m->output,
-                              strerror(errno));
-}
-
 /* Shows one frame and waits until the camera sees it. */
 static int pass(struct mirror *m, const struct sl_frame_info *info, const uint8_t *pixels,
                 struct sl_error *err)
 {
-    const int shown = show(m, info, pixels, err);
+    const int shown = v4l2_output_show(m->fd, pixels, info->size_bytes, err);
     if (shown != 0)
         return shown;
     for (int i = 0; i <= OLD_MAX; i++) {
@@ -130,9 +100,10 @@ static int take(struct mirror *m, struct sl_error *err)
     memcpy(&info, view.meta, sizeof info);
     rc = sl_frame_check(&info, view.size, err);
     if (rc == 0 && m->camera == NULL) {
-        rc = open_output(m, &info, err);
+        m->fd = v4l2_output_open(m->output, &info, err);
+        rc = m->fd < 0 ? m->fd : 0;
         if (rc == 0) /* v4l2loopback captures only from somebody who writes */
-            rc = show(m, &info, view.data, err);
+            rc = v4l2_output_show(m->fd, view.data, info.size_bytes, err);
         if (rc == 0)
             rc = open_capture(m, &info, err);
     }
