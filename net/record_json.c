@@ -281,6 +281,29 @@ static void add_camera(cJSON *to, const void *data)
     add_text(to, "problem", c->problem, sizeof c->problem);
 }
 
+static void add_output(cJSON *to, const void *data)
+{
+    static const char *const STATES[] = {"opening", "arming", "ready", "stopped", "failed"};
+    const struct sl_output_status *o = data;
+    sl_json_add_u64(to, "published_ns", o->published_ns);
+    sl_json_add_u64(to, "restarts", o->restarts);
+    sl_json_add_u64(to, "writes", o->writes);
+    sl_json_add_u64(to, "errors", o->errors);
+    sl_json_add_u64(to, "recovered", o->recovered);
+    sl_json_add_u64(to, "reopened", o->reopened);
+    sl_json_add_u64(to, "lease_ends", o->lease_ends);
+    sl_json_add_u64(to, "write_last_ns", o->write_last_ns);
+    sl_json_add_u64(to, "write_max_ns", o->write_max_ns);
+    add_word(to, "state", o->state,
+             o->state < sizeof STATES / sizeof STATES[0] ? STATES[o->state] : NULL);
+    cJSON_AddNumberToObject(to, "code", o->code);
+    sl_json_add_float(to, "steering_us", o->steering_us);
+    sl_json_add_float(to, "throttle_us", o->throttle_us);
+    sl_json_add_float(to, "speed_mps", o->speed_mps);
+    cJSON_AddNumberToObject(to, "battery_mv", o->battery_mv);
+    add_text(to, "problem", o->problem, sizeof o->problem);
+}
+
 static const struct {
     uint32_t type;
     size_t size;
@@ -296,6 +319,7 @@ static const struct {
     {SL_RECORD_LOG, sizeof(struct sl_log_line), add_log_line},
     {SL_RECORD_PERMIT, sizeof(struct sl_permit), add_permit},
     {SL_RECORD_CAMERA, sizeof(struct sl_camera_status), add_camera},
+    {SL_RECORD_OUTPUT, sizeof(struct sl_output_status), add_output},
 };
 
 cJSON *sl_record_json(uint32_t type, const void *data, size_t size, struct sl_error *err)

@@ -23,6 +23,7 @@ enum sl_record_type {
     SL_RECORD_LOG = SL_FOURCC('L', 'O', 'G', '1'),
     SL_RECORD_PERMIT = SL_FOURCC('P', 'E', 'R', '1'),
     SL_RECORD_CAMERA = SL_FOURCC('C', 'A', 'M', '1'), /* struct sl_camera_status */
+    SL_RECORD_OUTPUT = SL_FOURCC('O', 'U', 'T', '1'), /* struct sl_output_status */
 };
 
 #define SL_BUS_CAMERA        "camera_feed"
@@ -35,6 +36,7 @@ enum sl_record_type {
 #define SL_BUS_LOG           "vehicle_log"
 #define SL_BUS_PERMIT        "driving_permit"
 #define SL_BUS_CAMERA_STATUS "camera_status"
+#define SL_BUS_OUTPUT_STATUS "output_status"
 
 /* ---- detection_results ---- */
 
@@ -243,6 +245,35 @@ struct sl_camera_status {
     char problem[120];                          /* the source's last fault, in words */
 };
 _Static_assert(sizeof(struct sl_camera_status) == 264, "the layout is shared between processes");
+
+/* ---- output_status: how hardware outputs are, at each change and five times a second ---- */
+
+enum sl_outputs_state {
+    SL_OUTPUTS_OPENING = 0, /* nobody knows yet what they do */
+    SL_OUTPUTS_ARMING = 1,  /* the ESC sees neutral, the steering moves */
+    SL_OUTPUTS_READY = 2,
+    SL_OUTPUTS_STOPPED = 3, /* the device's own emergency stop holds it neutral */
+    SL_OUTPUTS_FAILED = 4,  /* the device fails: `problem`; it is opened anew from time to time */
+};
+
+/* Counts are since the start of the process that holds the outputs, but `restarts`. */
+struct sl_output_status {
+    uint64_t published_ns;
+    uint64_t restarts;   /* of that process */
+    uint64_t writes;     /* that succeeded */
+    uint64_t errors;     /* writes and checks that failed */
+    uint64_t recovered;  /* of those, made up for by the next try */
+    uint64_t reopened;   /* how often the device was set up anew */
+    uint64_t lease_ends; /* a command ran out, and the outputs went neutral */
+    uint64_t write_last_ns, write_max_ns;
+    uint32_t state;                 /* enum sl_outputs_state */
+    int32_t code;                   /* FAILED: a negative errno */
+    float steering_us, throttle_us; /* written last */
+    float speed_mps;                /* measured by the device; NAN: it does not tell */
+    uint32_t battery_mv;            /* 0: it does not tell */
+    char problem[120];              /* the newest one, in words; empty: none yet */
+};
+_Static_assert(sizeof(struct sl_output_status) == 216, "the layout is shared between processes");
 
 /* ---- vehicle_log: what the vehicle's program tells people ---- */
 

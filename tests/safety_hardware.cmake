@@ -1,6 +1,7 @@
 # Watchdogs, the emergency stop, the status light, the power supply, systemd.
 sl_test(safety_hardware_test integration/safety_hardware_test.c skylane_drive skylane_test_programs
-        skylane_hal_camera skylane_hal_gpio skylane_hal_watchdog)
+        skylane_test_devices skylane_hal_camera skylane_hal_gpio skylane_hal_watchdog)
+add_dependencies(safety_hardware_test skylane-actuator)
 # It keeps a core busy for a while, and looks at the clock.
 set_tests_properties(safety_hardware_test PROPERTIES RUN_SERIAL ON LABELS timing)
 sl_test(supply_test unit/supply_test.c skylane_drive skylane_control skylane_hal_power)

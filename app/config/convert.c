@@ -108,6 +108,12 @@ bool sl_settings_camera_is_hardware(const struct sl_settings *settings)
            strcmp(settings->camera.driver, "libcamera") == 0;
 }
 
+bool sl_settings_outputs_are_hardware(const struct sl_settings *settings)
+{
+    return strcmp(settings->actuator.driver, "bus") != 0 &&
+           strcmp(settings->actuator.driver, "null") != 0;
+}
+
 /* Of a real camera, three periods less the tick in which that is noticed. */
 static double camera_stall_ms(const struct sl_settings *s)
 {

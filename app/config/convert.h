@@ -19,6 +19,8 @@ void sl_settings_detect(const struct sl_settings *settings, struct sl_detect_con
 uint64_t sl_settings_remote_timeout_ns(const struct sl_settings *settings);
 /* True if [camera] names hardware: something that can fail, and be started anew. */
 bool sl_settings_camera_is_hardware(const struct sl_settings *settings);
+/* True if [actuator] names hardware; else it moves nothing real. */
+bool sl_settings_outputs_are_hardware(const struct sl_settings *settings);
 void sl_settings_control(const struct sl_settings *settings, struct sl_control_config *out);
 void sl_settings_safety(const struct sl_settings *settings, struct sl_safety_config *out);
 void sl_settings_limits(const struct sl_settings *settings, struct sl_limits_config *out);

@@ -177,6 +177,13 @@ static int check_hardware(const struct sl_settings *s, struct sl_error *err)
         return sl_error_set(err, -EINVAL,
                             "%s is set, but nothing measures the battery: set power.voltage_path",
                             s->power.warn_v > 0 ? "power.warn_v" : "power.stop_v");
+    if (strcmp(s->power.voltage_path, SL_VOLTAGE_OF_OUTPUTS) == 0 &&
+        strcmp(s->actuator.driver, "serial") != 0 && strcmp(s->actuator.driver, "vesc") != 0)
+        return sl_error_set(err, -EINVAL,
+                            "power.voltage_path is " SL_VOLTAGE_OF_OUTPUTS
+                            ", but what actuator.driver = %s drives measures no voltage; serial "
+                            "and vesc do",
+                            s->actuator.driver);
     if (s->gpio.estop_line >= 0 && s->gpio.estop_line == s->gpio.led_line &&
         strcmp(s->gpio.estop_chip, s->gpio.led_chip) == 0)
         return sl_error_set(err, -EINVAL,
@@ -261,8 +268,8 @@ static int check_actuator(const struct sl_settings *s, struct sl_error *err)
         if (strlen(outputs[i].name) > 31)
             rc = sl_error_set(err, -EINVAL, "%s: \"%.40s...\" is no PWM output; say pwmchipN/M",
                               outputs[i].key, outputs[i].name);
-    if (rc == 0 && strcmp(s->actuator.driver, "bus") != 0 &&
-        strcmp(s->actuator.driver, "null") != 0 && 1000 / s->control.rate_hz >= HARDWARE_LEASE_MS)
+    if (rc == 0 && sl_settings_outputs_are_hardware(s) &&
+        1000 / s->control.rate_hz >= HARDWARE_LEASE_MS)
         rc =
             sl_error_set(err, -EINVAL,
                          "control.rate_hz (%g Hz) is too low for actuator.driver %s, whose outputs "

@@ -15,6 +15,9 @@
 
 #define SL_SETTINGS_TEXT_MAX 192
 
+/* power.voltage_path: no file, but what the device of actuator.driver measures. */
+#define SL_VOLTAGE_OF_OUTPUTS "outputs"
+
 /* clang-format off */
 #define SL_SECTION(section, help) struct {
 #define SL_REAL(section, key, unit, min, max, def, live, help) double key;

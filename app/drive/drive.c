@@ -199,9 +199,23 @@ static int open_hardware(struct sl_drive *d, struct sl_error *err)
 {
     int rc = sl_estop_open(&d->estop, d->settings, d->log, err);
     if (rc == 0)
-        rc = sl_supply_watch_open(&d->supply, d->settings, d->log, err);
+        rc = sl_supply_watch_open(&d->supply, d->settings, d->control.actuator, d->log, err);
     d->control.supply = (struct sl_supply_verdict){.scale = 1, .voltage_v = NAN};
     return rc;
+}
+
+/* What hardware outputs tell goes to buses; of the devices, a VESC measures the speed. */
+static int open_output_news(struct sl_drive *d, struct sl_error *err)
+{
+    const struct sl_settings *s = d->settings;
+    if (!sl_settings_outputs_are_hardware(s))
+        return 0;
+    const int rc = open_writer(&d->output_writer, s, s->bus.output_status, SL_RECORD_OUTPUT,
+                               sizeof(struct sl_output_status), err);
+    if (rc != 0 || strcmp(s->actuator.driver, "vesc") != 0)
+        return rc;
+    return open_writer(&d->odometry_writer, s, s->bus.odometry, SL_RECORD_ODOMETRY,
+                       sizeof(struct sl_odometry), err);
 }
 
 /* Asks for what real time needs; what is not granted is told once, and the
@@ -229,8 +243,7 @@ int sl_drive_open(struct sl_drive **drive, const struct sl_settings *settings,
                   const struct sl_drive_options *options, struct sl_error *err)
 {
     *drive = NULL;
-    if (options->lockstep && strcmp(settings->actuator.driver, "bus") != 0 &&
-        strcmp(settings->actuator.driver, "null") != 0)
+    if (options->lockstep && sl_settings_outputs_are_hardware(settings))
         return sl_error_set(err, -EINVAL,
                             "lockstep is for simulators: actuator.driver must be bus or null");
     if (options->lockstep && settings->safety.lease_ms > 0)
@@ -257,6 +270,8 @@ int sl_drive_open(struct sl_drive **drive, const struct sl_settings *settings,
         rc = open_control(d, err);
     if (rc == 0)
         rc = open_hardware(d, err);
+    if (rc == 0)
+        rc = open_output_news(d, err);
     if (rc == 0) {
         ask_for_realtime(d);
         rc = sl_keeper_open(&d->keeper, d, err); /* last: it arms the watchdog */
@@ -383,6 +398,7 @@ void sl_drive_poll(struct sl_drive *d)
     sl_bus_write(d->state_writer, &state, sizeof state, state.published_ns);
     sl_remote_news(d);
     sl_actuator_tend(d->control.actuator);
+    sl_output_news(d);
 }
 
 static void summarize(const struct sl_histogram *histogram, struct sl_stage_stats *out)
@@ -489,6 +505,8 @@ void sl_drive_close(struct sl_drive *d)
     sl_bus_reader_close(d->actions);
     sl_bus_writer_close(d->detect.writer);
     sl_bus_writer_close(d->state_writer);
+    sl_bus_writer_close(d->output_writer);
+    sl_bus_writer_close(d->odometry_writer);
     sl_arena_close(&d->arena);
     free(d);
 }

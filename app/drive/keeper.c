@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app/config/convert.h"
 #include "app/drive/nodes.h"
 #include "app/drive/progress.h"
 #include "hal/gpio/gpio.h"
@@ -204,9 +205,7 @@ static int open_light(struct sl_keeper *k, struct sl_error *err)
 static int may_arm(const struct sl_drive *d, struct sl_error *err)
 {
     const struct sl_settings *s = d->settings;
-    const bool simulated =
-        strcmp(s->actuator.driver, "bus") == 0 || strcmp(s->actuator.driver, "null") == 0;
-    if (!simulated || s->watchdog.simulated)
+    if (sl_settings_outputs_are_hardware(s) || s->watchdog.simulated)
         return 0;
     return sl_error_set(err, -EINVAL,
                         "watchdog.driver is %s, but actuator.driver is %s, which moves nothing "

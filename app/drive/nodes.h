@@ -129,6 +129,10 @@ struct sl_drive {
     struct sl_settings live; /* with what was changed since the start */
     struct sl_bus_writer *state_writer;
     struct sl_bus_reader *actions;
+    struct sl_bus_writer *output_writer;   /* NULL: no hardware outputs */
+    struct sl_bus_writer *odometry_writer; /* NULL: they measure no speed */
+    struct sl_output_status output_told;
+    uint64_t output_beat_ns; /* of what was told */
     uint64_t action_id;
     uint32_t action_reason;
     uint64_t requests_sent;
@@ -170,6 +174,10 @@ void sl_detect_node_tell(struct sl_drive *drive, int rc, const struct sl_look *l
  * asked of it in all. By the polling thread. */
 void sl_remote_news(struct sl_drive *drive);
 void sl_remote_sum_up(struct sl_drive *drive);
+
+/* Publishes how hardware outputs are, at each change and five times a second, and the
+ * speed that they measure. By the polling thread. */
+void sl_output_news(struct sl_drive *drive);
 
 /* Once a round, by the node's own thread: counts the round, begins to count faults
  * and allocations when the path is warm, and counts them. */

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "app/control/supply.h"
 #include "hal/power/power.h"
@@ -11,11 +12,13 @@
 #include "rt/latch.h"
 #include "rt/thread.h"
 
-#define LOOK_NS (SL_NS_PER_S)
-#define OLD_NS  (5 * SL_NS_PER_S)
+#define LOOK_NS  (SL_NS_PER_S)
+#define OLD_NS   (5 * SL_NS_PER_S)
+#define FIRST_NS SL_NS_PER_S
 
 struct sl_supply_watch {
     const struct sl_settings *settings;
+    struct sl_actuator *actuator;
     struct sl_log *log;
     struct sl_supply_config config;
     struct sl_supply supply;
@@ -28,6 +31,24 @@ struct sl_supply_watch {
     bool stop;
 };
 
+static bool outputs_measure(const struct sl_settings *s)
+{
+    return strcmp(s->power.voltage_path, SL_VOLTAGE_OF_OUTPUTS) == 0;
+}
+
+static int read_outputs(const struct sl_supply_watch *w, double *voltage_v, struct sl_error *err)
+{
+    struct sl_actuator_status status;
+    if (sl_actuator_status(w->actuator, &status) != 0 || status.battery_mv == 0 ||
+        status.beat_ns + OLD_NS < sl_clock_now_ns())
+        return sl_error_set(err, -ENODATA,
+                            "the %s outputs tell no battery voltage; check that their firmware "
+                            "measures it, or name a file with power.voltage_path",
+                            w->settings->actuator.driver);
+    *voltage_v = status.battery_mv / 1e3;
+    return 0;
+}
+
 /* Reads both; the first that fails is told. NULL: both can be read. */
 static int look(struct sl_supply_watch *w, struct sl_supply_verdict *v, struct sl_error *err)
 {
@@ -35,7 +56,9 @@ static int look(struct sl_supply_watch *w, struct sl_supply_verdict *v, struct s
     uint32_t flags = 0;
     int rc = 0;
     v->voltage_v = NAN;
-    if (s->power.voltage_path[0] != '\0')
+    if (outputs_measure(s))
+        rc = read_outputs(w, &v->voltage_v, err);
+    else if (s->power.voltage_path[0] != '\0')
         rc = sl_power_read_voltage(s->power.voltage_path, s->power.voltage_scale, &v->voltage_v,
                                    err);
     int throttled_rc = 0;
@@ -109,8 +132,20 @@ static void *supply_main(void *argument)
     return NULL;
 }
 
+/* What outputs measure comes with their first answers. */
+static int first_look(struct sl_supply_watch *w, struct sl_supply_verdict *v, struct sl_error *err)
+{
+    const uint64_t give_up_ns = sl_clock_now_ns() + FIRST_NS;
+    int rc = look(w, v, err);
+    while (rc == -ENODATA && sl_clock_now_ns() < give_up_ns) {
+        sl_clock_sleep_until_ns(sl_clock_now_ns() + FIRST_NS / 50);
+        rc = look(w, v, err);
+    }
+    return rc;
+}
+
 int sl_supply_watch_open(struct sl_supply_watch **watch, const struct sl_settings *s,
-                         struct sl_log *log, struct sl_error *err)
+                         struct sl_actuator *actuator, struct sl_log *log, struct sl_error *err)
 {
     *watch = NULL;
     if (s->power.voltage_path[0] == '\0' && s->power.throttled_path[0] == '\0')
@@ -125,6 +160,7 @@ int sl_supply_watch_open(struct sl_supply_watch **watch, const struct sl_setting
     pthread_cond_init(&w->wake, &clock);
     pthread_condattr_destroy(&clock);
     w->settings = s;
+    w->actuator = actuator;
     w->log = log;
     w->config = (struct sl_supply_config){.voltage_expected = s->power.voltage_path[0] != '\0',
                                           .warn_v = s->power.warn_v,
@@ -133,7 +169,7 @@ int sl_supply_watch_open(struct sl_supply_watch **watch, const struct sl_setting
                                           .low_scale = s->power.low_scale,
                                           .throttled_scale = s->power.throttled_scale};
     struct sl_supply_verdict verdict = {0};
-    const int rc = look(w, &verdict, err);
+    const int rc = first_look(w, &verdict, err);
     if (rc != 0) {
         sl_supply_watch_close(w);
         return rc;

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "app/config/settings.h"
+#include "hal/actuator/actuator.h"
 #include "rt/error.h"
 #include "rt/log.h"
 
@@ -20,10 +21,12 @@ struct sl_supply_verdict {
     bool empty, low, throttled, under_voltage;
 };
 
-/* Reads what [power] names once. *watch is NULL, with 0, if nothing is named. 0, or what
- * reading a file says. `log` may be NULL. */
+/* Reads what [power] names once; blocks until the outputs have told a voltage, at most
+ * 1 s, if it is to come from there. *watch is NULL, with 0, if nothing is named. 0, or
+ * what reading says. `actuator` is needed for SL_VOLTAGE_OF_OUTPUTS only, and outlives the
+ * watch then. `log` may be NULL. */
 int sl_supply_watch_open(struct sl_supply_watch **watch, const struct sl_settings *settings,
-                         struct sl_log *log, struct sl_error *err);
+                         struct sl_actuator *actuator, struct sl_log *log, struct sl_error *err);
 
 int sl_supply_watch_start(struct sl_supply_watch *watch, struct sl_error *err);
 

@@ -61,18 +61,10 @@ struct sl_actuator_config {
     struct sl_log *log; /* hardware: what it tells people; outlives the actuator; may be NULL */
 };
 
-enum sl_outputs_state {
-    SL_OUTPUTS_OPENING = 0, /* nobody knows yet what they do */
-    SL_OUTPUTS_ARMING = 1,  /* the ESC sees neutral, the steering moves */
-    SL_OUTPUTS_READY = 2,
-    SL_OUTPUTS_STOPPED = 3, /* the device's own emergency stop holds it neutral */
-    SL_OUTPUTS_FAILED = 4,  /* the device fails: `problem`; it is opened anew from time to time */
-};
-
 /* Hardware outputs, as they are. Counts are since the start of the process that
  * holds them. */
 struct sl_actuator_status {
-    uint32_t state;      /* enum sl_outputs_state */
+    uint32_t state;      /* enum sl_outputs_state, of rt/records.h */
     int32_t code;        /* FAILED: a negative errno */
     uint64_t beat_ns;    /* the process that holds them was alive then */
     uint64_t restarts;   /* of that process */

@@ -80,6 +80,8 @@ static void close_device(struct helper *h)
 {
     h->device->close(h->state);
     h->open = false;
+    h->status.speed_mps = NAN; /* nobody measures any more */
+    h->status.battery_mv = 0;
 }
 
 static void open_device(struct helper *h)

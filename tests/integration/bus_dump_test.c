@@ -540,6 +540,22 @@ static void smaller_records_have_every_field(void **unused)
     assert_word(json, "record.transfer", "zero copy (DMABUF)");
     cJSON_Delete(json);
 
+    const struct sl_output_status outputs = {.state = SL_OUTPUTS_FAILED,
+                                             .errors = 9,
+                                             .code = -5,
+                                             .steering_us = 1500.5f,
+                                             .speed_mps = NAN,
+                                             .problem = "no chip answers"};
+    json = dumped(SL_BUS_OUTPUT_STATUS, SL_RECORD_OUTPUT, &outputs, sizeof outputs);
+    assert_int_equal(cJSON_GetArraySize(item(json, "record")), 16);
+    assert_word(json, "record.state", "failed");
+    assert_number(json, "record.errors", 9);
+    assert_number(json, "record.code", -5);
+    assert_number(json, "record.steering_us", 1500.5f);
+    assert_true(cJSON_IsNull(item(json, "record.speed_mps")));
+    assert_word(json, "record.problem", "no chip answers");
+    cJSON_Delete(json);
+
     const struct sl_action action = {
         .id = 1, .issued_ns = 2, .expires_ns = 3, .kind = SL_ACTION_SET, .setting = "a.b=1"};
     json = dumped(SL_BUS_ACTION, SL_RECORD_ACTION, &action, sizeof action);

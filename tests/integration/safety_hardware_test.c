@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <math.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -28,6 +29,7 @@
 #include "rt/bus.h"
 #include "rt/clock.h"
 #include "rt/thread.h"
+#include "tests/contract/output_peers.h"
 #include "tests/integration/programs.h"
 
 /* ---- the watchdog ---- */
@@ -720,6 +722,80 @@ static void a_low_battery_slows_and_an_empty_one_stops(void **unused)
     ask(SL_ACTION_ARM, SL_REASON_BATTERY);
 }
 
+/* ---- what the outputs tell ---- */
+
+static void set_text(const char *key, const char *value)
+{
+    char setting[160];
+    snprintf(setting, sizeof setting, "%s=%s", key, value);
+    set(setting);
+}
+
+static bool await_outputs(struct sl_bus_reader *reader, uint32_t state, uint64_t ms,
+                          struct sl_output_status *outputs)
+{
+    const uint64_t give_up_ns = sl_clock_now_ns() + ms * SL_NS_PER_MS;
+    do
+        (void)sl_bus_wait(reader, give_up_ns);
+    while ((sl_bus_read_newest(reader, outputs, sizeof *outputs, NULL) != 0 ||
+            outputs->state != state) &&
+           sl_clock_now_ns() < give_up_ns);
+    return outputs->state == state;
+}
+
+/* A VESC measures what other cars have no sensor for. The peer's is always at 11.1 V, and
+ * at 1 m/s. */
+static void what_a_vesc_measures_is_driven_by_and_told(void **unused)
+{
+    (void)unused;
+    char device[64];
+    struct sl_output_status outputs = {0};
+    peer_begin(true, device);
+    set("actuator.driver=vesc");
+    set_text("actuator.device", device);
+    set("actuator.esc_arming_ms=0");
+    set("power.voltage_path=outputs");
+    set("power.warn_v=12");
+    set("control.speed_mps=4");
+    start(true);
+    struct sl_bus_reader *reader =
+        reader_of(SL_BUS_OUTPUT_STATUS, SL_RECORD_OUTPUT, sizeof outputs);
+    assert_true(await_mode(SL_MODE_DRIVING, 10000));
+    rest_ms(3000);
+    assert_int_equal(now().battery_mv, 11100);
+    assert_int_equal(now().conditions, SL_CONDITION_BATTERY_LOW);
+    assert_true(fabsf(now().speed_command_mps - 2) < 0.1f);
+    assert_true(fabsf(now().speed_mps - 1) < 0.01f);
+    assert_true(await_outputs(reader, SL_OUTPUTS_READY, 2000, &outputs));
+    assert_true(outputs.writes > 10);
+    assert_int_equal(outputs.errors, 0);
+    assert_int_equal(outputs.battery_mv, 11100);
+    assert_true(fabsf(outputs.speed_mps - 1) < 0.01f);
+
+    peer_unplug();
+    assert_true(await_mode(SL_MODE_SAFE_STOP, 5000));
+    assert_int_equal(now().stop_reason, SL_REASON_ACTUATOR);
+    assert_true(await_outputs(reader, SL_OUTPUTS_FAILED, 5000, &outputs));
+    assert_true(outputs.errors > 0);
+    assert_non_null(strstr(outputs.problem, device));
+    assert_int_equal(outputs.battery_mv, 0);
+    assert_true(isnan(outputs.speed_mps));
+    rest_ms(2000);
+    assert_int_equal(now().battery_mv, 0);
+    sl_bus_reader_close(reader);
+    peer_end();
+}
+
+static void a_voltage_that_nothing_measures_is_refused(void **unused)
+{
+    (void)unused;
+    struct sl_error err = {0};
+    set("power.voltage_path=outputs");
+    set("power.warn_v=7");
+    assert_int_equal(try_open(&err), -EINVAL);
+    assert_non_null(strstr(err.text, "actuator.driver = null drives measures no voltage"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -734,6 +810,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(pressed_at_the_start_it_does_not_drive, begin, end),
         cmocka_unit_test_setup_teardown(the_light_tells_the_mode, begin, end),
         cmocka_unit_test_setup_teardown(a_low_battery_slows_and_an_empty_one_stops, begin, end),
+        cmocka_unit_test_setup_teardown(what_a_vesc_measures_is_driven_by_and_told, begin, end),
+        cmocka_unit_test_setup_teardown(a_voltage_that_nothing_measures_is_refused, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

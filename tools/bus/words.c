@@ -20,7 +20,8 @@ static const struct {
     {SL_RECORD_COMMAND, "command", "commands"},   {SL_RECORD_STATE, "state", "vehicle states"},
     {SL_RECORD_ODOMETRY, "odometry", "odometry"}, {SL_RECORD_TRUTH, "truth", "ground truth"},
     {SL_RECORD_ACTION, "action", "requests"},     {SL_RECORD_PERMIT, "permit", "permits"},
-    {SL_RECORD_CAMERA, "camera", "reports"},      {SL_RECORD_LOG, "log", "log lines"},
+    {SL_RECORD_CAMERA, "camera", "reports"},      {SL_RECORD_OUTPUT, "output", "reports"},
+    {SL_RECORD_LOG, "log", "log lines"},
 };
 #define TYPE_COUNT (sizeof TYPES / sizeof TYPES[0])
 

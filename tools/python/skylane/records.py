@@ -288,6 +288,30 @@ class Camera(Record):
     ]
 
 
+class Output(Record):
+    C_NAME = "sl_output_status"
+    BUS = "output_status"
+    TYPE = _fourcc("OUT1")
+    _fields_ = [
+        ("published_ns", _u64),
+        ("restarts", _u64),
+        ("writes", _u64),
+        ("errors", _u64),
+        ("recovered", _u64),
+        ("reopened", _u64),
+        ("lease_ends", _u64),
+        ("write_last_ns", _u64),
+        ("write_max_ns", _u64),
+        ("state", _u32),
+        ("code", ctypes.c_int32),
+        ("steering_us", _f32),
+        ("throttle_us", _f32),
+        ("speed_mps", _f32),
+        ("battery_mv", _u32),
+        ("problem", ctypes.c_char * 120),
+    ]
+
+
 class ActionRequest(Record):
     C_NAME = "sl_action"
     BUS = "vehicle_action"
