@@ -96,6 +96,14 @@ static void update_counts(struct sl_remote *remote)
     pthread_mutex_lock(&remote->lock);
     remote->came = sl_detect_client_late(remote->client);
     remote->others = sl_detect_client_unwanted(remote->client);
+    pthread_mutex_unlock(&remote->lock);
+}
+
+/* Together: who reads the counts meanwhile finds bytes for each question. */
+static void count_question(struct sl_remote *remote)
+{
+    pthread_mutex_lock(&remote->lock);
+    remote->counts.asked++;
     remote->counts.sent_bytes = sl_detect_client_sent_bytes(remote->client);
     pthread_mutex_unlock(&remote->lock);
 }
@@ -196,7 +204,7 @@ static void one_frame(struct sl_remote *remote, struct sl_bus_view *view)
              &why);
         return;
     }
-    count(remote, &remote->counts.asked);
+    count_question(remote);
     if (whole)
         await(remote, view, &info, began_ns);
     else
