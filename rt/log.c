@@ -128,7 +128,6 @@ static void format_cell(char *text, const struct cell *cell)
     }
 }
 
-/* True if it was printed. */
 static const char *const LEVELS[] = {"debug", "info", "warning", "error"};
 
 const char *sl_log_line_text(const char *line, enum sl_log_level *level)
@@ -147,6 +146,7 @@ const char *sl_log_line_text(const char *line, enum sl_log_level *level)
     return line;
 }
 
+/* True if it was printed. */
 static bool tell(struct sl_log *log, uint64_t time_ns, enum sl_log_level level, const char *text)
 {
     if (log->listen != NULL && level >= log->listen_level)

@@ -181,8 +181,8 @@ static int check_hardware(const struct sl_settings *s, struct sl_error *err)
         strcmp(s->actuator.driver, "serial") != 0 && strcmp(s->actuator.driver, "vesc") != 0)
         return sl_error_set(err, -EINVAL,
                             "power.voltage_path is " SL_VOLTAGE_OF_OUTPUTS
-                            ", but what actuator.driver = %s drives measures no voltage; serial "
-                            "and vesc do",
+                            ", but actuator.driver = %s measures no voltage; only serial and "
+                            "vesc do",
                             s->actuator.driver);
     if (s->gpio.estop_line >= 0 && s->gpio.estop_line == s->gpio.led_line &&
         strcmp(s->gpio.estop_chip, s->gpio.led_chip) == 0)

@@ -119,7 +119,7 @@ static struct sl_wish decide(struct sl_control_node *node, const struct sl_safet
 {
     const bool lane_good = node->safety.bad_since_ns == 0 && node->lane_seen_ns != 0;
     const bool stopping = allowed->mode == SL_MODE_PAUSED || allowed->mode == SL_MODE_SAFE_STOP;
-    const bool moving = in->speed_mps > node->safety.config.standing_mps;
+    const bool moving = fabs(in->speed_mps) > node->safety.config.standing_mps;
     struct sl_wish wish = {.decided_ns = now_ns,
                            .steering_rad = node->applied.steering_rad,
                            .neutral = allowed->neutral};

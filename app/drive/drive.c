@@ -204,7 +204,8 @@ static int open_hardware(struct sl_drive *d, struct sl_error *err)
     return rc;
 }
 
-/* What hardware outputs tell goes to buses; of the devices, a VESC measures the speed. */
+/* What hardware outputs tell goes to buses; of the devices, a VESC measures the speed,
+ * which is taken if nobody else publishes one. */
 static int open_output_news(struct sl_drive *d, struct sl_error *err)
 {
     const struct sl_settings *s = d->settings;
@@ -214,8 +215,15 @@ static int open_output_news(struct sl_drive *d, struct sl_error *err)
                                sizeof(struct sl_output_status), err);
     if (rc != 0 || strcmp(s->actuator.driver, "vesc") != 0)
         return rc;
-    return open_writer(&d->odometry_writer, s, s->bus.odometry, SL_RECORD_ODOMETRY,
-                       sizeof(struct sl_odometry), err);
+    struct sl_error why;
+    const int odometry_rc = open_writer(&d->odometry_writer, s, s->bus.odometry, SL_RECORD_ODOMETRY,
+                                        sizeof(struct sl_odometry), &why);
+    if (odometry_rc != -EBUSY)
+        return odometry_rc == 0 ? 0 : sl_error_set(err, odometry_rc, "%s", why.text);
+    /* Better sensors than the motor's rotations. */
+    sl_log(d->log, SL_LOG_INFO, "the speed that the VESC measures is not used: {}",
+           sl_log_copy(why.text));
+    return 0;
 }
 
 /* Asks for what real time needs; what is not granted is told once, and the
@@ -490,10 +498,10 @@ void sl_drive_close(struct sl_drive *d)
     sl_keeper_stopping(d->keeper);
     stop_threads(d);
     sl_remote_sum_up(d);
+    sl_supply_watch_close(d->supply); /* it may ask the actuator */
     sl_actuator_close(d->control.actuator);
     sl_keeper_close(d->keeper); /* the outputs are neutral: the watchdog may be disarmed */
     sl_estop_close(d->estop);
-    sl_supply_watch_close(d->supply);
     sl_source_close(d->camera.source);
     sl_bus_reader_close(d->control.detections);
     sl_bus_reader_close(d->control.odometry);

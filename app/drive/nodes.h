@@ -132,7 +132,7 @@ struct sl_drive {
     struct sl_bus_writer *output_writer;   /* NULL: no hardware outputs */
     struct sl_bus_writer *odometry_writer; /* NULL: they measure no speed */
     struct sl_output_status output_told;
-    uint64_t output_beat_ns; /* of what was told */
+    uint64_t odometry_ns; /* when the speed was measured that was published last */
     uint64_t action_id;
     uint32_t action_reason;
     uint64_t requests_sent;

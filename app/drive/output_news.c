@@ -47,11 +47,11 @@ void sl_output_news(struct sl_drive *d)
         sl_bus_write(d->output_writer, &now, sizeof now, status.beat_ns);
         d->output_told = now;
     }
-    if (d->odometry_writer == NULL || status.beat_ns == d->output_beat_ns ||
+    if (d->odometry_writer == NULL || status.speed_ns == d->odometry_ns ||
         !isfinite(status.speed_mps))
         return;
-    d->output_beat_ns = status.beat_ns;
+    d->odometry_ns = status.speed_ns;
     const struct sl_odometry motion = {
-        .measured_ns = status.beat_ns, .speed_mps = status.speed_mps, .valid = SL_ODOMETRY_SPEED};
+        .measured_ns = status.speed_ns, .speed_mps = status.speed_mps, .valid = SL_ODOMETRY_SPEED};
     sl_bus_write(d->odometry_writer, &motion, sizeof motion, motion.measured_ns);
 }

@@ -39,8 +39,10 @@ static bool outputs_measure(const struct sl_settings *s)
 static int read_outputs(const struct sl_supply_watch *w, double *voltage_v, struct sl_error *err)
 {
     struct sl_actuator_status status;
-    if (sl_actuator_status(w->actuator, &status) != 0 || status.battery_mv == 0 ||
-        status.beat_ns + OLD_NS < sl_clock_now_ns())
+    const int rc = sl_actuator_status(w->actuator, &status);
+    if (rc == 0 && status.state == SL_OUTPUTS_FAILED)
+        return sl_error_set(err, -EIO, "no battery voltage: %s", status.problem);
+    if (rc != 0 || status.battery_mv == 0 || status.beat_ns + OLD_NS < sl_clock_now_ns())
         return sl_error_set(err, -ENODATA,
                             "the %s outputs tell no battery voltage; check that their firmware "
                             "measures it, or name a file with power.voltage_path",
@@ -49,7 +51,7 @@ static int read_outputs(const struct sl_supply_watch *w, double *voltage_v, stru
     return 0;
 }
 
-/* Reads both; the first that fails is told. NULL: both can be read. */
+/* Reads both. 0, or what the first that failed says. */
 static int look(struct sl_supply_watch *w, struct sl_supply_verdict *v, struct sl_error *err)
 {
     const struct sl_settings *s = w->settings;
@@ -137,7 +139,7 @@ static int first_look(struct sl_supply_watch *w, struct sl_supply_verdict *v, st
 {
     const uint64_t give_up_ns = sl_clock_now_ns() + FIRST_NS;
     int rc = look(w, v, err);
-    while (rc == -ENODATA && sl_clock_now_ns() < give_up_ns) {
+    while (rc == -ENODATA && outputs_measure(w->settings) && sl_clock_now_ns() < give_up_ns) {
         sl_clock_sleep_until_ns(sl_clock_now_ns() + FIRST_NS / 50);
         rc = look(w, v, err);
     }

@@ -75,6 +75,7 @@ struct sl_actuator_status {
     uint64_t lease_ends; /* a command ran out, and the outputs went neutral */
     uint64_t write_max_ns, write_last_ns;
     float steering_us, throttle_us; /* written last */
+    uint64_t speed_ns;              /* when the device told its speed */
     float speed_mps;                /* measured by the device; NAN: it does not tell */
     uint32_t battery_mv;            /* 0: it does not tell */
     char problem[256];              /* the newest one, in words; empty: none yet */

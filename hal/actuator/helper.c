@@ -74,6 +74,7 @@ static void note_state(struct helper *h, uint64_t now_ns)
     }
     h->status.battery_mv = h->report.battery_mv;
     h->status.speed_mps = h->report.speed_mps;
+    h->status.speed_ns = h->report.speed_ns;
 }
 
 static void close_device(struct helper *h)

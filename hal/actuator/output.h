@@ -20,6 +20,7 @@ struct sl_output {
 /* What a device tells of itself. */
 struct sl_output_report {
     uint32_t battery_mv; /* 0: it does not tell */
+    uint64_t speed_ns;   /* when it told the speed */
     float speed_mps;     /* measured; NAN: it does not tell */
     bool emergency_stop; /* its own is pressed: it stays neutral */
     char emergency[96];  /* then: in words */

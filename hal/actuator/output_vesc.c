@@ -74,8 +74,9 @@ static int vesc_check(void *state, struct sl_output_report *report, struct sl_er
                             "the VESC at %s does not answer any more; check its power and cable",
                             v->port.path);
     report->battery_mv = (uint32_t)lround(fmax(v->values.battery_v, 0) * 1e3);
-    report->speed_mps =
-        (float)((v->values.erpm - v->config.speed_offset_erpm) / v->config.speed_gain_erpmpmps);
+    report->speed_mps = (float)sl_vesc_speed_mps(v->values.erpm, v->config.speed_gain_erpmpmps,
+                                                 v->config.speed_offset_erpm);
+    report->speed_ns = v->answered_ns;
     report->emergency_stop = v->values.fault != 0;
     if (report->emergency_stop)
         snprintf(report->emergency, sizeof report->emergency,

@@ -108,3 +108,9 @@ bool sl_vesc_values_read(const uint8_t *payload, size_t count, struct sl_vesc_va
     values->fault = payload[VALUES_FAULT];
     return true;
 }
+
+double sl_vesc_speed_mps(double erpm, double gain_erpmpmps, double offset_erpm)
+{
+    const double speed_mps = (erpm - offset_erpm) / gain_erpmpmps;
+    return speed_mps * erpm * gain_erpmpmps > 0 ? speed_mps : 0;
+}

@@ -43,6 +43,11 @@ struct sl_vesc_values {
     uint8_t fault; /* mc_fault_code; 0: none */
 };
 
+/* The speed at these electrical rotations a minute, which the motor is told as
+ * gain x speed + offset: 0 where it does not turn, and below what the offset alone
+ * asks for. */
+double sl_vesc_speed_mps(double erpm, double gain_erpmpmps, double offset_erpm);
+
 /* Reads an answer to GET_VALUES. False if it is none. */
 bool sl_vesc_values_read(const uint8_t *payload, size_t count, struct sl_vesc_values *values);
 

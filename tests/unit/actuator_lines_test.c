@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -245,6 +246,25 @@ static void vesc_packets_are_as_its_firmware_has_them(void **state)
     assert_false(sl_vesc_values_read(values, sizeof values, &read));
 }
 
+static void a_vescs_speed_is_its_rotations_undone(void **state)
+{
+    (void)state;
+    static const double GAINS[] = {4614, -4614}, OFFSETS[] = {0, 300, -300};
+    for (size_t g = 0; g < 2; g++)
+        for (size_t o = 0; o < 3; o++) {
+            for (int i = -50; i <= 50; i++) {
+                const double speed = 0.1 * i, erpm = GAINS[g] * speed + OFFSETS[o];
+                if (i != 0)
+                    assert_true(fabs(sl_vesc_speed_mps(erpm, GAINS[g], OFFSETS[o]) - speed) < 1e-9);
+            }
+            /* A motor that stands has no speed, whatever the offset. */
+            assert_true(sl_vesc_speed_mps(0, GAINS[g], OFFSETS[o]) == 0);
+            assert_true(sl_vesc_speed_mps(0.9 * OFFSETS[o], GAINS[g], OFFSETS[o]) *
+                            (GAINS[g] * OFFSETS[o]) >=
+                        0);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -254,6 +274,7 @@ int main(void)
         cmocka_unit_test(the_microcontroller_ends_a_lease_by_itself),
         cmocka_unit_test(broken_lines_are_refused),
         cmocka_unit_test(noise_is_passed_over),
+        cmocka_unit_test(a_vescs_speed_is_its_rotations_undone),
         cmocka_unit_test(vesc_packets_are_as_its_firmware_has_them),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

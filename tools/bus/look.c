@@ -10,7 +10,7 @@
 #include "rt/records.h"
 
 #define FRAME_TRIES       4
-#define FRAME_PATIENCE_NS (50 * SL_NS_PER_MS)
+#define FRAME_PATIENCE_NS (250 * SL_NS_PER_MS)
 
 typedef char bus_name[SL_BUS_NAME_MAX + 1];
 
