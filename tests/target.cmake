@@ -8,4 +8,5 @@ target_link_libraries(v4l2_mirror PRIVATE skylane_test_v4l2_output)
 set_target_properties(v4l2_mirror PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
 sl_test(vehicle_target_test target/vehicle_test.c skylane_test_programs skylane_test_devices
         skylane_test_v4l2_output)
+add_dependencies(vehicle_target_test skylane-run skylane-camera skylane-actuator)
 set_tests_properties(vehicle_target_test PROPERTIES LABELS timing RUN_SERIAL ON)

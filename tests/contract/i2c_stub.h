@@ -1,6 +1,6 @@
 /* The kernel's i2c-stub with a chip at 0x40, for tests: where it is, what is in its
  * registers read as a PCA9685's, and wires that fail (tests/target/i2c_faults.h). Any
- * thread. A call that fails, fails the test. */
+ * thread. A call that fails ends the program. */
 #ifndef SL_TESTS_CONTRACT_I2C_STUB_H
 #define SL_TESTS_CONTRACT_I2C_STUB_H
 
