@@ -9,8 +9,7 @@
 #include "rt/clock.h"
 #include "rt/records.h"
 
-#define FRAME_TRIES       4
-#define FRAME_PATIENCE_NS (250 * SL_NS_PER_MS)
+#define FRAME_PATIENCE_NS SL_NS_PER_S
 
 typedef char bus_name[SL_BUS_NAME_MAX + 1];
 
@@ -135,15 +134,18 @@ static void read_frame(struct bus_look *look)
                                                 .writers = SL_BUS_WRITERS_ANY};
     if (sl_bus_reader_open(&reader, &config, NULL) != 0)
         return;
-    /* A frame may be overwritten while it is looked at: then the next one. */
-    for (int tries = 0; tries < FRAME_TRIES && look->width_px == 0; tries++) {
+    const uint64_t give_up_ns = sl_clock_now_ns() + FRAME_PATIENCE_NS;
+    bool whole = false;
+    while (!whole && sl_clock_now_ns() < give_up_ns) {
         if (sl_bus_acquire_newest(reader, &view) != 0) {
-            sl_bus_wait(reader, sl_clock_now_ns() + FRAME_PATIENCE_NS);
+            (void)sl_bus_wait(reader, give_up_ns);
             continue;
         }
         const size_t size = view.size;
         memcpy(&info, view.meta, sizeof info);
-        if (sl_bus_release(reader, &view) == 0 && sl_frame_check(&info, size, NULL) == 0) {
+        /* It may have been overwritten while it was looked at: then the next one. */
+        whole = sl_bus_release(reader, &view) == 0;
+        if (whole && sl_frame_check(&info, size, NULL) == 0) {
             look->width_px = info.width_px;
             look->height_px = info.height_px;
             look->fourcc = info.fourcc;

@@ -49,15 +49,16 @@ static int take_looks(struct bus_looks *looks, char *const *names, int count,
     int rc = bus_looks_take(looks, names, count, err);
     if (rc != 0)
         return rc;
-    bus_looks_read_frames(looks);
-    if (o->no_rate || looks->count == 0)
-        return 0;
-    before = *looks;
-    sl_clock_sleep_until_ns(sl_clock_now_ns() + RATE_NS);
-    rc = bus_looks_take(looks, names, count, err);
-    if (rc == 0)
-        bus_looks_compare(looks, &before);
-    bus_looks_free(&before);
+    if (!o->no_rate && looks->count > 0) {
+        before = *looks;
+        sl_clock_sleep_until_ns(sl_clock_now_ns() + RATE_NS);
+        rc = bus_looks_take(looks, names, count, err);
+        if (rc == 0)
+            bus_looks_compare(looks, &before);
+        bus_looks_free(&before);
+    }
+    if (rc == 0) /* of a bus that has just begun, the first look saw none */
+        bus_looks_read_frames(looks);
     return rc;
 }
 
