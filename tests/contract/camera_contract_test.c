@@ -25,11 +25,12 @@
 #include "rt/records.h"
 #include "tests/contract/allocations.h"
 
-#define WIDTH_PX  128
-#define HEIGHT_PX 96
-#define PICTURES  5
-#define GUARD     64
-#define BUS       "contract_feed"
+#define WIDTH_PX    128
+#define HEIGHT_PX   96
+#define PICTURES    5
+#define GUARD       64
+#define PATIENCE_MS 30000 /* with a frame that must come; an emulated machine is slow */
+#define BUS         "contract_feed"
 
 /* ---- helpers ---- */
 
@@ -201,6 +202,7 @@ struct fixture {
     /* Makes frames come at this rate, and says how to open the camera. */
     void (*begin)(double rate_hz, struct sl_camera_config *config);
     void (*end)(void);
+    bool keeps_rate; /* as it was asked for, or said */
 };
 
 static struct publisher publisher;
@@ -255,12 +257,12 @@ static void libcamera_begin(double rate_hz, struct sl_camera_config *config)
 }
 
 /* Those of hardware last: where it is missing, only `fixtures_here` are run. No camera
- * of libcamera's that can be had without a sensor keeps a rate, as these tests ask: it
- * has a test of its own, libcamera_target_test.c. */
+ * of libcamera's that can be had without a sensor keeps a rate; when such a one is late
+ * or has dropped frames, libcamera_target_test.c sees. */
 static const struct fixture FIXTURES[] = {
-    {"bus", bus_begin, bus_end},   {"file", file_begin, no_end},
-    {"file", video_begin, no_end}, {"pattern", pattern_begin, no_end},
-    {"v4l2", v4l2_begin, no_end},  {"libcamera", libcamera_begin, no_end},
+    {"bus", bus_begin, bus_end, true},   {"file", file_begin, no_end, true},
+    {"file", video_begin, no_end, true}, {"pattern", pattern_begin, no_end, true},
+    {"v4l2", v4l2_begin, no_end, true},  {"libcamera", libcamera_begin, no_end, false},
 };
 #define FIXTURE_COUNT (sizeof FIXTURES / sizeof FIXTURES[0])
 static size_t fixtures_here = FIXTURE_COUNT - 2;
@@ -341,7 +343,7 @@ static void fill_needs_start_and_room(void **state)
         assert_int_equal(sl_camera_fill(camera, NULL, needed, &info, in_ms(100)), -EINVAL);
         assert_int_equal(memory[0], 0x5a);
         assert_true(strlen(sl_camera_problem(camera)) > 0);
-        assert_int_equal(sl_camera_fill(camera, memory, needed, &info, in_ms(5000)), 0);
+        assert_int_equal(sl_camera_fill(camera, memory, needed, &info, in_ms(PATIENCE_MS)), 0);
         for (size_t n = needed; n < needed + GUARD; n++)
             assert_int_equal(memory[n], 0x5a);
         sl_camera_close(camera);
@@ -361,7 +363,7 @@ static void frames_have_identity_time_and_layout(void **state)
         struct sl_frame_info last = {0};
         for (int n = 0; n < 40; n++) {
             struct sl_frame_info info;
-            assert_int_equal(fill(camera, &info, 5000), 0);
+            assert_int_equal(fill(camera, &info, PATIENCE_MS), 0);
             const uint64_t now = sl_clock_now_ns();
             assert_int_equal(sl_frame_check(&info, caps->frame_bytes, &err), 0);
             assert_int_equal(info.width_px, config.width_px);
@@ -391,10 +393,12 @@ static void deadlines_are_kept(void **state)
 {
     (void)state;
     for (size_t i = 0; i < fixtures_here; i++) {
+        if (!FIXTURES[i].keeps_rate)
+            continue;
         const struct sl_camera_config config = begin(&FIXTURES[i], 0.5);
         struct sl_camera *camera = start_camera(&config);
         struct sl_frame_info info;
-        assert_int_equal(fill(camera, &info, 5000), 0);
+        assert_int_equal(fill(camera, &info, PATIENCE_MS), 0);
 
         uint64_t before = sl_clock_now_ns();
         assert_int_equal(fill(camera, &info, 0), -ETIMEDOUT);
@@ -417,13 +421,15 @@ static void pacing_follows_the_rate(void **state)
 {
     (void)state;
     for (size_t i = 0; i < fixtures_here; i++) {
+        if (!FIXTURES[i].keeps_rate)
+            continue;
         const struct sl_camera_config config = begin(&FIXTURES[i], 100);
         struct sl_camera *camera = start_camera(&config);
         struct sl_frame_info first, info;
-        assert_int_equal(fill(camera, &first, 5000), 0);
+        assert_int_equal(fill(camera, &first, PATIENCE_MS), 0);
         const uint64_t began = sl_clock_now_ns();
         do {
-            assert_int_equal(fill(camera, &info, 5000), 0);
+            assert_int_equal(fill(camera, &info, PATIENCE_MS), 0);
         } while (info.frame_id < first.frame_id + 20);
         /* 20 periods and what was passed over, less one for where it began. */
         const uint64_t frames = info.frame_id - first.frame_id;
@@ -437,15 +443,17 @@ static void late_callers_get_the_newest(void **state)
 {
     (void)state;
     for (size_t i = 0; i < fixtures_here; i++) {
+        if (!FIXTURES[i].keeps_rate)
+            continue;
         const struct sl_camera_config config = begin(&FIXTURES[i], 100);
         struct sl_camera *camera = start_camera(&config);
         struct sl_frame_info before, after;
         const double given_hz = sl_camera_caps(camera)->rate_hz; /* not all can do any rate */
         const uint64_t period_ns = (uint64_t)(1e9 / (given_hz > 0 ? given_hz : 100));
-        assert_int_equal(fill(camera, &before, 5000), 0);
+        assert_int_equal(fill(camera, &before, PATIENCE_MS), 0);
         sl_clock_sleep_until_ns(sl_clock_now_ns() + 21 * period_ns / 2);
         const uint64_t called = sl_clock_now_ns();
-        assert_int_equal(fill(camera, &after, 5000), 0);
+        assert_int_equal(fill(camera, &after, PATIENCE_MS), 0);
         /* Ten periods went by: nine frames lost, give or take the scheduler. */
         assert_true(after.dropped - before.dropped >= 5);
         assert_int_equal(after.frame_id - before.frame_id, 1 + after.dropped - before.dropped);
@@ -473,7 +481,7 @@ static void stops_and_starts_from_any_state(void **state)
         for (int round = 0; round < 3; round++) {
             assert_int_equal(sl_camera_start(camera, &err), 0);
             for (int n = 0; n < 3; n++)
-                assert_int_equal(fill(camera, &info, 5000), 0);
+                assert_int_equal(fill(camera, &info, PATIENCE_MS), 0);
             sl_camera_stop(camera);
         }
         /* A bus shows its newest frame once more to a reader that comes back. */
@@ -518,7 +526,7 @@ static void texts_are_copied_while_opening(void **state)
         memset(&config, 0xff, sizeof config);
         struct sl_frame_info info;
         assert_int_equal(sl_camera_start(camera, &err), 0);
-        assert_int_equal(fill(camera, &info, 5000), 0);
+        assert_int_equal(fill(camera, &info, PATIENCE_MS), 0);
         sl_camera_close(camera);
         FIXTURES[i].end();
     }
@@ -997,7 +1005,7 @@ static void video_streams_wait_for_their_frames(void **state)
             assert_int_equal(fill(camera, &info, 0), -ETIMEDOUT);
             atomic_store(&feeder.go_on, true);
         }
-        assert_int_equal(fill(camera, &info, 5000), 0);
+        assert_int_equal(fill(camera, &info, PATIENCE_MS), 0);
         assert_int_equal(memory[0], shade);
         assert_int_equal(memory[64 * 32 - 1], shade);
         /* However late, no frame of a stream is passed over. */
@@ -1006,7 +1014,7 @@ static void video_streams_wait_for_their_frames(void **state)
         assert_true(info.exposed_ns > last_ns && info.exposed_ns <= info.received_ns);
         last_ns = info.exposed_ns;
     }
-    assert_int_equal(fill(camera, &info, 5000), -ENODATA);
+    assert_int_equal(fill(camera, &info, PATIENCE_MS), -ENODATA);
     assert_int_equal(fill(camera, &info, 0), -ENODATA);
     sl_camera_stop(camera);
     assert_int_equal(sl_camera_start(camera, &err), -ESPIPE);
@@ -1040,10 +1048,10 @@ static void video_streams_that_fail(void **state)
     /* It ends within the second frame: told once. */
     before = feed_start(&feeder, video_bytes, size - 1, SIZE_MAX);
     struct sl_camera *camera = start_camera(&config);
-    assert_int_equal(fill(camera, &info, 5000), 0);
-    assert_int_equal(fill(camera, &info, 5000), -EPROTO);
+    assert_int_equal(fill(camera, &info, PATIENCE_MS), 0);
+    assert_int_equal(fill(camera, &info, PATIENCE_MS), -EPROTO);
     assert_non_null(strstr(sl_camera_problem(camera), "ends within a frame"));
-    assert_int_equal(fill(camera, &info, 5000), -ENODATA);
+    assert_int_equal(fill(camera, &info, PATIENCE_MS), -ENODATA);
     sl_camera_close(camera);
     feed_stop(&feeder, before);
 }
@@ -1137,14 +1145,14 @@ static void bus_comes_goes_and_comes_back(void **state)
     for (int round = 0; round < 3; round++) {
         publisher_start(&publisher, 200, WIDTH_PX, HEIGHT_PX);
         int result = 0;
-        uint64_t until = in_ms(5000);
+        uint64_t until = in_ms(PATIENCE_MS);
         do {
             result = fill(camera, &info, 20);
         } while (result != 0 && sl_clock_now_ns() < until);
         assert_int_equal(result, 0);
         assert_int_equal(info.dropped, 0); /* a reader that just came has missed nothing */
         publisher_stop(&publisher);
-        until = in_ms(5000);
+        until = in_ms(PATIENCE_MS);
         do {
             result = fill(camera, &info, 20);
         } while (result != -EPIPE && sl_clock_now_ns() < until);
@@ -1374,7 +1382,7 @@ static void bus_frames_are_never_torn(void **state)
 /* Hardware that is there takes part. */
 static void look_for_hardware(void)
 {
-    while (fixtures_here < FIXTURE_COUNT - 1) {
+    while (fixtures_here < FIXTURE_COUNT) {
         struct sl_camera *camera;
         const struct sl_camera_config config = begin(&FIXTURES[fixtures_here], 30);
         if (sl_camera_open(&camera, &config, &err) != 0) {

@@ -17,7 +17,7 @@ on virt bus_test
 on virt bus_life_test
 on virt ring_threads_test
 on virt child_test
-on virt camera_contract_test --module 'vivid n_devs=1' --seconds 300
+on virt camera_contract_test --module 'vivid n_devs=1' --module vimc --seconds 300
 on virt camera_fault_test
 on virt actuator_contract_test --module i2c-dev --module 'i2c-stub chip_addr=0x40' --seconds 200
 on virt actuator_fault_test
