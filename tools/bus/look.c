@@ -9,7 +9,8 @@
 #include "rt/clock.h"
 #include "rt/records.h"
 
-#define FRAME_PATIENCE_NS SL_NS_PER_S
+#define FRAME_TRIES       4
+#define FRAME_PATIENCE_NS (50 * SL_NS_PER_MS)
 
 typedef char bus_name[SL_BUS_NAME_MAX + 1];
 
@@ -134,18 +135,15 @@ static void read_frame(struct bus_look *look)
                                                 .writers = SL_BUS_WRITERS_ANY};
     if (sl_bus_reader_open(&reader, &config, NULL) != 0)
         return;
-    const uint64_t give_up_ns = sl_clock_now_ns() + FRAME_PATIENCE_NS;
-    bool whole = false;
-    while (!whole && sl_clock_now_ns() < give_up_ns) {
+    /* A frame may be overwritten while it is looked at: then the next one. */
+    for (int tries = 0; tries < FRAME_TRIES && look->width_px == 0; tries++) {
         if (sl_bus_acquire_newest(reader, &view) != 0) {
-            (void)sl_bus_wait(reader, give_up_ns);
+            sl_bus_wait(reader, sl_clock_now_ns() + FRAME_PATIENCE_NS);
             continue;
         }
         const size_t size = view.size;
         memcpy(&info, view.meta, sizeof info);
-        /* It may have been overwritten while it was looked at: then the next one. */
-        whole = sl_bus_release(reader, &view) == 0;
-        if (whole && sl_frame_check(&info, size, NULL) == 0) {
+        if (sl_bus_release(reader, &view) == 0 && sl_frame_check(&info, size, NULL) == 0) {
             look->width_px = info.width_px;
             look->height_px = info.height_px;
             look->fourcc = info.fourcc;
