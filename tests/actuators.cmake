@@ -2,7 +2,7 @@
 sl_test(actuator_pulse_test unit/actuator_pulse_test.c skylane_hal_actuator)
 sl_test(actuator_lines_test unit/actuator_lines_test.c skylane_hal_actuator)
 sl_test(actuator_outputs_test contract/actuator_outputs_test.c skylane_hal_actuator
-        skylane_test_devices)
+        skylane_test_devices skylane_test_programs)
 set_tests_properties(actuator_pulse_test actuator_lines_test PROPERTIES LABELS one_thread)
 set_tests_properties(actuator_outputs_test PROPERTIES LABELS timing RUN_SERIAL ON)
 
