@@ -1,5 +1,6 @@
 /* What watching costs, and whether it costs control anything. See HELP. */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -31,7 +32,8 @@ static const char HELP[] =
     "and as many from strangers on both, as far as this machine makes and takes them; those that\n"
     "arrived are counted. Beside it all runs cyclictest, if it is installed (tools/setup "
     "--bench).\n"
-    "What disturbs runs at SCHED_IDLE: on a car, it is other machines.\n"
+    "What disturbs runs at SCHED_IDLE: on a car, it is other machines. No core sleeps\n"
+    "(/dev/cpu_dma_latency), so that load cannot seem to help.\n"
     "\n"
     "  --rounds N     (10)\n"
     "  --seconds N    of each slot of a round (5); killing takes as long as it does\n"
@@ -268,6 +270,21 @@ static int measure(struct bench *b, struct sl_error *err)
     return rc != 0 ? rc : figures_complete(&b->figures, err);
 }
 
+/* A core that sleeps, above all a virtual machine's, wakes late by its own whim, and
+ * does so less while others keep it busy: whoever disturbs would seem to help. So
+ * none sleeps in any phase. It holds until this process ends
+ * (Documentation/power/pm_qos_interface.rst of Linux). */
+static void keep_awake(const struct bench *b)
+{
+    const int32_t latency_us = 0;
+    const int fd = open("/dev/cpu_dma_latency", O_WRONLY | O_CLOEXEC);
+    if ((fd < 0 || write(fd, &latency_us, sizeof latency_us) != sizeof latency_us) && !b->smoke)
+        fprintf(stderr,
+                "net_bench: cores may sleep, and wake late: /dev/cpu_dma_latency: %s; run it as "
+                "root\n",
+                strerror(errno));
+}
+
 static void warn_if_busy(const struct bench *b)
 {
     double load = 0;
@@ -283,6 +300,7 @@ static int bench(struct bench *b)
     struct sl_error err = {0};
     bool good = true;
     warn_if_busy(b);
+    keep_awake(b);
     int rc = measure(b, &err);
     if (rc == 0 && (b->json == NULL || strcmp(b->json, "-") != 0))
         good = figures_print(&b->figures, b->markdown);
