@@ -100,28 +100,36 @@ static bool read_output(struct sl_child *c)
 
 /* ---- its end ---- */
 
-/* What our programs say when they fail: "skylane VERB: why and what to do". */
-static const char *held_reason(const struct sl_child *c)
+/* What our programs say when they fail, "skylane VERB: why and what to do"; and
+ * whatever a library says before it aborts. NULL: nothing. */
+static const char *held_reason(const struct sl_child *c, int status)
 {
+    if (WIFSIGNALED(status))
+        return WTERMSIG(status) == SIGABRT && c->held[0] != '\0' ? c->held : NULL;
     const char *colon = strstr(c->held, ": ");
-    return strncmp(c->held, "skylane ", 8) == 0 && colon != NULL ? colon + 2 : NULL;
+    const bool ours = strncmp(c->held, "skylane ", 8) == 0 && colon != NULL;
+    return WEXITSTATUS(status) != 0 && ours ? colon + 2 : NULL;
 }
 
 static void describe_end(struct sl_child *c, int status)
 {
-    const char *reason = WIFEXITED(status) && WEXITSTATUS(status) != 0 ? held_reason(c) : NULL;
-    if (WIFSIGNALED(status))
-        snprintf(c->end, sizeof c->end, "%s was ended by signal %d (%s)%s", c->config.program,
-                 WTERMSIG(status), strsignal(WTERMSIG(status)),
-                 WTERMSIG(status) == SIGKILL
-                     ? ", by somebody or for lack of memory: \"dmesg\" tells the latter"
-                     : "");
-    else if (WEXITSTATUS(status) == CANNOT_EXECUTE)
+    const char *reason = held_reason(c, status);
+    char how[128];
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
+        snprintf(how, sizeof how,
+                 "was ended by signal 9 (Killed), by somebody or for lack of memory: \"dmesg\" "
+                 "tells the latter");
+    else if (WIFSIGNALED(status))
+        snprintf(how, sizeof how, "was ended by signal %d (%s)", WTERMSIG(status),
+                 strsignal(WTERMSIG(status)));
+    else
+        snprintf(how, sizeof how, "ended with status %d", WEXITSTATUS(status));
+    if (WIFEXITED(status) && WEXITSTATUS(status) == CANNOT_EXECUTE)
         snprintf(c->end, sizeof c->end, "%.300s cannot be executed; build or install skylane anew",
                  c->path);
     else
-        snprintf(c->end, sizeof c->end, "%s ended with status %d%s%.400s", c->config.program,
-                 WEXITSTATUS(status), reason != NULL ? ": " : "", reason != NULL ? reason : "");
+        snprintf(c->end, sizeof c->end, "%s %s%s%.300s", c->config.program, how,
+                 reason != NULL ? ": " : "", reason != NULL ? reason : "");
     if (reason != NULL)
         c->held[0] = '\0';
 }

@@ -144,6 +144,9 @@ static int behave(const char *how)
     } else if (strcmp(how, "fail") == 0) {
         say("skylane child_test: " TAKEN "\n");
         return 1;
+    } else if (strcmp(how, "abort") == 0) {
+        say("first\nAssertion failed: " TAKEN "\n");
+        abort();
     } else if (strcmp(how, "fail, live, fail") == 0) {
         if (strcmp(restarts, "2") == 0)
             sl_clock_sleep_until_ns(sl_clock_now_ns() + SL_CHILD_LIVED_NS + SL_NS_PER_S / 2);
@@ -266,6 +269,20 @@ static void failing_start_is_told_once_and_tried_ever_more_rarely(void **unused)
     assert_int_equal(heard.ended_count, 1);
     assert_string_equal(heard.ended, "child_test ended with status 1: " TAKEN
                                      "; it is started again from time to time\n");
+}
+
+/* With what a library said last, which else nobody would see at the log's usual level. */
+static void an_abort_is_told_with_its_reason(void **unused)
+{
+    (void)unused;
+    const uint64_t give_up_ns = sl_clock_now_ns() + PATIENCE_NS;
+    start_with("abort", true, -1);
+    while (heard.ended_count == 0 && sl_clock_now_ns() < give_up_ns)
+        poll_a_while();
+    assert_string_equal(heard.said, "first\n");
+    assert_string_equal(heard.ended,
+                        "child_test was ended by signal 6 (Aborted): Assertion failed: " TAKEN
+                        "; it is started again from time to time\n");
 }
 
 static void delay_falls_back_after_a_while(void **unused)
@@ -457,6 +474,7 @@ int main(int argc, char **argv)
         CASE(dies_with_its_parent_but_not_with_a_thread),
         CASE(comes_back_and_knows_how_often),
         CASE(failing_start_is_told_once_and_tried_ever_more_rarely),
+        CASE(an_abort_is_told_with_its_reason),
         CASE(delay_falls_back_after_a_while),
         CASE(all_that_it_says_arrives),
         CASE(stopping_does_not_wait_for_a_full_pipe),
