@@ -20,10 +20,8 @@
 
 #define RECONNECT_MS     50
 #define RECONNECT_MAX_MS 500
-#define HEARTBEAT_MS     1000 /* a server whose machine vanished is noticed after */
-#define SILENCE_MS       3000
 /* libzmq gives up where a server turned it away; but we may be paired meanwhile. */
-#define RENEW_NS     (4 * SL_NS_PER_S) /* longer than SILENCE_MS: it may only hang */
+#define RENEW_NS     (4 * SL_NS_PER_S) /* a pulled link is noticed before: it only hangs */
 #define JPEG_QUALITY 80
 #define REMEMBERED   64 /* questions of which it is known whether they were given up */
 
@@ -67,9 +65,7 @@ static int make_socket(struct sl_detect_client *client, struct sl_error *err)
         sl_link_set(s, ZMQ_SNDHWM, 1) != 0 || sl_link_set(s, ZMQ_RCVHWM, 8) != 0 ||
         sl_link_set(s, ZMQ_RECONNECT_IVL, RECONNECT_MS) != 0 ||
         sl_link_set(s, ZMQ_RECONNECT_IVL_MAX, RECONNECT_MAX_MS) != 0 ||
-        sl_link_set(s, ZMQ_HEARTBEAT_IVL, HEARTBEAT_MS) != 0 ||
-        sl_link_set(s, ZMQ_HEARTBEAT_TIMEOUT, SILENCE_MS) != 0 ||
-        sl_link_set(s, ZMQ_IPV6, strchr(url, '[') != NULL) != 0 ||
+        sl_link_keep_watch(s) != 0 || sl_link_set(s, ZMQ_IPV6, strchr(url, '[') != NULL) != 0 ||
         zmq_setsockopt(s, ZMQ_MAXMSGSIZE, &largest, sizeof largest) != 0)
         return sl_error_set(err, -errno, "cannot set up a ZMQ socket: %s", zmq_strerror(errno));
     const int rc = looks_like_tcp(url) ? sl_guard_present(s, url, client->insecure, err) : 0;

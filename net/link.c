@@ -9,8 +9,7 @@
 
 #include <zmq.h>
 
-#define HEARTBEAT_MS 500
-#define SILENCE_MS   1500
+#define KEEPALIVE_S 1 /* the kernel's finest */
 
 int sl_link_set(void *socket, int option, int value)
 {
@@ -18,6 +17,20 @@ int sl_link_set(void *socket, int option, int value)
     if (option == ZMQ_MAXMSGSIZE)
         return zmq_setsockopt(socket, option, &wide, sizeof wide);
     return zmq_setsockopt(socket, option, &value, sizeof value);
+}
+
+int sl_link_keep_watch(void *socket)
+{
+    /* The second probe finds that SL_LINK_SILENT_MS are over (tcp(7), TCP_USER_TIMEOUT). */
+    static const struct sl_link_option OPTIONS[] = {{ZMQ_TCP_KEEPALIVE, 1},
+                                                    {ZMQ_TCP_KEEPALIVE_IDLE, KEEPALIVE_S},
+                                                    {ZMQ_TCP_KEEPALIVE_INTVL, KEEPALIVE_S},
+                                                    {ZMQ_TCP_KEEPALIVE_CNT, 1},
+                                                    {ZMQ_TCP_MAXRT, SL_LINK_SILENT_MS}};
+    for (size_t i = 0; i < sizeof OPTIONS / sizeof OPTIONS[0]; i++)
+        if (sl_link_set(socket, OPTIONS[i].option, OPTIONS[i].value) != 0)
+            return -1;
+    return 0;
 }
 
 static int bind_failure(int code, const char *endpoint, struct sl_error *err)
@@ -61,11 +74,9 @@ static int prepare(void *socket, const struct sl_link_option *options, const cha
 {
     const struct sl_link_option common[] = {
         {ZMQ_LINGER, 0},
-        {ZMQ_HEARTBEAT_IVL, HEARTBEAT_MS},
-        {ZMQ_HEARTBEAT_TIMEOUT, SILENCE_MS},
         {ZMQ_IPV6, strchr(endpoint, '[') != NULL},
     };
-    int rc = 0;
+    int rc = sl_link_keep_watch(socket);
     for (size_t i = 0; rc == 0 && i < sizeof common / sizeof common[0]; i++)
         rc = sl_link_set(socket, common[i].option, common[i].value);
     for (; rc == 0 && options->option != 0; options++)

@@ -2,6 +2,7 @@
 sl_test(keys_test unit/keys_test.c skylane_net PkgConfig::ZMQ)
 sl_test(zap_test unit/zap_test.c skylane_net PkgConfig::ZMQ)
 sl_test(pairing_test unit/pairing_test.c skylane_net PkgConfig::SODIUM)
+sl_test(zmq_link_test unit/zmq_link_test.c skylane_net PkgConfig::ZMQ)
 sl_test(pair_test integration/pair_test.c skylane_test_programs skylane_net PkgConfig::ZMQ
         PkgConfig::SODIUM)
 add_dependencies(pair_test skylane-pair)

@@ -17,8 +17,6 @@
 #define BYTES_MAX     (16 << 20)
 #define DRAIN_MAX     200
 #define PARTS_MAX     3
-#define HEARTBEAT_MS  500
-#define SILENCE_MS    1500
 #define CONNECTING_MS 500
 #define RECONNECT_MS  100
 /* libzmq gives up where it was turned away, but we may be paired meanwhile. */
@@ -51,15 +49,13 @@ static int set_up(void *socket)
                                                     {ZMQ_IMMEDIATE, 1},
                                                     {ZMQ_RCVHWM, RECEIVE_MARK},
                                                     {ZMQ_SNDHWM, SEND_MARK},
-                                                    {ZMQ_HEARTBEAT_IVL, HEARTBEAT_MS},
-                                                    {ZMQ_HEARTBEAT_TIMEOUT, SILENCE_MS},
                                                     {ZMQ_CONNECT_TIMEOUT, CONNECTING_MS},
                                                     {ZMQ_RECONNECT_IVL, RECONNECT_MS},
                                                     {ZMQ_MAXMSGSIZE, BYTES_MAX}};
     for (size_t i = 0; i < sizeof OPTIONS / sizeof OPTIONS[0]; i++)
         if (sl_link_set(socket, OPTIONS[i].option, OPTIONS[i].value) != 0)
             return -errno;
-    return 0;
+    return sl_link_keep_watch(socket) != 0 ? -errno : 0;
 }
 
 static int make_socket(struct view_link *link, void **out, int type, const char *endpoint,
