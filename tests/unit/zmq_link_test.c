@@ -49,19 +49,17 @@ static void read_exactly(int fd, size_t bytes)
     }
 }
 
-/* Greeting and READY, mechanism NULL. */
-static void shake_hands(int fd, const char *socket_type)
+static const char GREETING[64] = {'\xff', [9] = 0x7f, [10] = 3, [12] = 'N', 'U', 'L', 'L'};
+/* Commands: what kind of socket it says it is. */
+static const char READY_PUSH[] = "\4\x1a\5READY\13Socket-Type\0\0\0\4PUSH";
+static const char READY_ROUTER[] = "\4\x1c\5READY\13Socket-Type\0\0\0\6ROUTER";
+
+/* Mechanism NULL. */
+static void shake_hands(int fd, const char *ready, size_t ready_bytes)
 {
-    unsigned char greeting[64] = {0xff, [9] = 0x7f, [10] = 3, [12] = 'N', 'U', 'L', 'L'};
-    unsigned char ready[64] = {4, 0, 5, 'R', 'E', 'A', 'D', 'Y', 11};
-    const size_t type_bytes = strlen(socket_type);
-    memcpy(ready + 9, "Socket-Type", 11);
-    ready[23] = (unsigned char)type_bytes; /* of four bytes, the last */
-    memcpy(ready + 24, socket_type, type_bytes);
-    ready[1] = (unsigned char)(22 + type_bytes);
-    assert_int_equal(write(fd, greeting, sizeof greeting), sizeof greeting);
-    read_exactly(fd, sizeof greeting);
-    assert_int_equal(write(fd, ready, 24 + type_bytes), 24 + type_bytes);
+    assert_int_equal(write(fd, GREETING, sizeof GREETING), sizeof GREETING);
+    read_exactly(fd, sizeof GREETING);
+    assert_int_equal(write(fd, ready, ready_bytes), ready_bytes);
 }
 
 /* Messages until nobody has taken one for a while; then a reset. */
@@ -95,9 +93,9 @@ static void a_client_that_floods_and_vanishes_ends_nobody(void **unused)
     assert_int_equal(sl_link_make(&pull, context, ZMQ_PULL, OPTIONS, "tcp://127.0.0.1:*", &err), 0);
     assert_int_equal(sl_link_bind(pull, "tcp://127.0.0.1:*", bound, sizeof bound, &err), 0);
     struct sockaddr_in at;
-    const int fd = socket_at(&at, atoi(strrchr(bound, ':') + 1));
+    const int fd = socket_at(&at, (int)strtol(strrchr(bound, ':') + 1, NULL, 10));
     assert_int_equal(connect(fd, (struct sockaddr *)&at, sizeof at), 0);
-    shake_hands(fd, "PUSH");
+    shake_hands(fd, READY_PUSH, sizeof READY_PUSH - 1);
     flood_and_vanish(fd);
     sl_clock_sleep_until_ns(sl_clock_now_ns() + LATER_NS);
     for (int i = 0; i < 10; i++) /* what came is still there */
@@ -123,7 +121,7 @@ static void a_detection_server_that_floods_and_vanishes_ends_nobody(void **unuse
     assert_int_equal(sl_detect_client_open(&client, url, true, &err), 0);
     const int fd = accept(listener, NULL, NULL);
     assert_true(fd >= 0);
-    shake_hands(fd, "ROUTER");
+    shake_hands(fd, READY_ROUTER, sizeof READY_ROUTER - 1);
     flood_and_vanish(fd);
     sl_clock_sleep_until_ns(sl_clock_now_ns() + LATER_NS);
     /* It asks on, and connects once more. */
