@@ -13,13 +13,11 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "hal/actuator/actuator.h"
-#include "rt/cli.h"
 #include "rt/clock.h"
 #include "tests/contract/i2c_stub.h"
 #include "tests/contract/output_peers.h"
@@ -27,10 +25,8 @@
 
 #define TICK_NS (10 * SL_NS_PER_MS)
 #define SAFE_MS 100 /* from any failure to neutral */
-/* What the machine may add, beside what it was seen to hold up the device's own thread.
- * An emulated one adds more: SKYLANE_TEST_SLACK_MS. */
-#define SLACK_MS (slack_ms + stalled_ms())
-static int64_t slack_ms = 60;
+/* What the machine may add, beside what it was seen to hold up the device's own thread. */
+#define SLACK_MS (60 + stalled_ms())
 
 static char device[64];
 static struct sl_actuator *actuator;
@@ -779,12 +775,6 @@ int main(int argc, char **argv)
         return drive_until_killed(argv[1], argv[2]);
     char found[64];
     stub = i2c_stub_find(found);
-    if (getenv("SKYLANE_TEST_SLACK_MS") != NULL)
-        if (sl_cli_integer(getenv("SKYLANE_TEST_SLACK_MS"), "SKYLANE_TEST_SLACK_MS", 0, 60000,
-                           &slack_ms, &err) != 0) {
-            puts(err.text);
-            return 2;
-        }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(commands_arrive_and_closing_is_neutral, clean_up),
         cmocka_unit_test_teardown(a_lease_ends_without_the_vehicles_help, clean_up),

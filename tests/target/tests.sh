@@ -36,12 +36,11 @@ on virt gpio_sim_has_edges --module gpio-sim --command tests/target/guest/gpio_e
 on virt v4l2_test --module 'vivid n_devs=2 multiplanar=1,2' --seconds 300
 on virt libcamera_target_test --module vimc --seconds 300
 on virt actuator_outputs_test --module i2c-dev --module 'i2c-stub chip_addr=0x40' --module pwm-pca9685 \
-    --seconds 300 --command 'SKYLANE_TEST_SLACK_MS=400 build-aarch64/tests/actuator_outputs_test'
+    --seconds 300
 on virt gpio_target_test --module gpio-sim
 on virt watchdog_target_test --module softdog
 on virt vehicle_target_test --module i2c-dev --module 'i2c-stub chip_addr=0x40' \
-    --module 'v4l2loopback video_nr=7 exclusive_caps=0' --seconds 600 \
-    --command 'SKYLANE_TEST_SLACK_MS=400 build-aarch64/tests/vehicle_target_test'
+    --module 'v4l2loopback video_nr=7 exclusive_caps=0' --seconds 600
 on virt lap_through_v4l2 --seconds 900 --command 'tests/target/lap oval'
 
 on raspi3b bus_test
