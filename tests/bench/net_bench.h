@@ -179,6 +179,7 @@ struct figures {
     int kills;
     double kill_s; /* from a kill until pictures come again, mean */
     double jpeg_us;
+    bool slow_core; /* skylane net's cost is told, and has no limit */
 };
 
 /* Sorts the commands by slot. The control loop's own count from its start must say

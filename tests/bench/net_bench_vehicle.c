@@ -157,8 +157,9 @@ int vehicle_start(struct vehicle *v, int port, int camera_hz, int core, struct s
         rc = open_reader(&v->states, SL_BUS_STATE, SL_RECORD_STATE, sizeof(struct sl_state), err);
     if (rc != 0)
         return rc;
-    const char *sim[] = {"skylane-sim", "--headless", "--viewer", "none", "--track",
-                         "oval",        "--rate",     rate,       NULL};
+    const char *sim[] = {"skylane-sim", "--headless", "--viewer",
+                         "none",        "--track",    SL_SOURCE_DIR "/tools/sim/tracks/oval.ini",
+                         "--rate",      rate,         NULL};
     const char *run[] = {"skylane-run",
                          "--quiet",
                          "--config",
