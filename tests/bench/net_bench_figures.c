@@ -229,13 +229,9 @@ int figures_complete(const struct figures *f, struct sl_error *err)
                  {PHASE_FLOOD, PEER_ACTIONS, "no garbage reached the port of actions"},
                  {PHASE_FLOOD, PEER_TOPICS, "no garbage reached the port of the broadcast"},
                  {PHASE_FLOOD, PEER_STRANGER, "no stranger connected"}};
-    for (size_t i = 0; i < sizeof HEARD / sizeof HEARD[0]; i++) {
-        /* A core that has no time for them takes what fits before the slot begins. */
-        const bool may_wait =
-            f->slow_core && (HEARD[i].kind == PEER_ACTIONS || HEARD[i].kind == PEER_TOPICS);
-        if (!may_wait && peers_of(f, HEARD[i].phase, HEARD[i].kind).messages == 0)
+    for (size_t i = 0; i < sizeof HEARD / sizeof HEARD[0]; i++)
+        if (peers_of(f, HEARD[i].phase, HEARD[i].kind).messages == 0)
             return sl_error_set(err, -ENODATA, "%s", HEARD[i].what);
-    }
     if (peers_of(f, PHASE_TEN, PEER_STOPPED).messages != 0)
         return sl_error_set(err, -ENODATA, "the stopped subscriber was not stopped");
     if (!(net_share(f, PHASE_NOBODY) > 0) || !(picture_us(f) > 0) || !(f->jpeg_us > 0))
