@@ -13,7 +13,6 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -22,6 +21,7 @@
 
 #include "net/detect_client.h"
 #include "net/link.h"
+#include "rt/cli.h"
 #include "rt/clock.h"
 
 #define PATIENCE_NS (10 * SL_NS_PER_S)
@@ -93,7 +93,9 @@ static void a_client_that_floods_and_vanishes_ends_nobody(void **unused)
     assert_int_equal(sl_link_make(&pull, context, ZMQ_PULL, OPTIONS, "tcp://127.0.0.1:*", &err), 0);
     assert_int_equal(sl_link_bind(pull, "tcp://127.0.0.1:*", bound, sizeof bound, &err), 0);
     struct sockaddr_in at;
-    const int fd = socket_at(&at, (int)strtol(strrchr(bound, ':') + 1, NULL, 10));
+    int64_t port;
+    assert_int_equal(sl_cli_integer(strrchr(bound, ':') + 1, "port", 1, 65535, &port, &err), 0);
+    const int fd = socket_at(&at, (int)port);
     assert_int_equal(connect(fd, (struct sockaddr *)&at, sizeof at), 0);
     shake_hands(fd, READY_PUSH, sizeof READY_PUSH - 1);
     flood_and_vanish(fd);
