@@ -16,8 +16,14 @@
 
 /* Messages that wait for a slow subscriber, and bytes below them: together some
  * tenths of a second of video, after which the next ones are dropped for it. */
-#define QUEUE_MESSAGES   8
-#define QUEUE_BYTES      (128 << 10)
+#define QUEUE_MESSAGES 8
+#define QUEUE_BYTES    (128 << 10)
+/* The same of what subscribers say, which is little. libzmq reads a queue of
+ * subscriptions until it is empty (4.3.4, xpub.cpp: xread_activated()), in the
+ * thread that sends: one who fills it as fast would hold that for ever. A queue
+ * that runs dry before the next bytes can come does not. */
+#define HEARD_MESSAGES   16
+#define HEARD_BYTES      (4 << 10)
 #define AT_ONCE          256
 #define SUBSCRIPTION_MAX 64 /* bytes that a subscriber may send at once */
 
@@ -48,6 +54,8 @@ int sl_broadcast_open(struct sl_broadcast **broadcast, struct sl_guard *guard, c
     static const struct sl_link_option OPTIONS[] = {
         {ZMQ_SNDHWM, QUEUE_MESSAGES},
         {ZMQ_SNDBUF, QUEUE_BYTES},
+        {ZMQ_RCVHWM, HEARD_MESSAGES},
+        {ZMQ_RCVBUF, HEARD_BYTES},
         {ZMQ_MAXMSGSIZE, SUBSCRIPTION_MAX + SL_GUARD_WRAP_BYTES},
         {ZMQ_XPUB_VERBOSER, 1}, /* tells each subscription, so that they can be counted */
         {0},
