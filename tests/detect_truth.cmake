@@ -1,4 +1,5 @@
 # What stands beside the detector: plain C beside vectors, and the truth.
+sl_test(motion_test unit/motion_test.c skylane_detect)
 sl_test(detect_track_test unit/detect_track_test.c skylane_detect)
 sl_test(detect_instructions_test unit/detect_instructions_test.c skylane_detect)
 set_tests_properties(detect_instructions_test PROPERTIES LABELS one_thread)

@@ -77,6 +77,15 @@ static enum sl_control_law law_of(const char *name)
     return SL_LAW_PURE_PURSUIT;
 }
 
+void sl_settings_motion(const struct sl_settings *settings, struct sl_motion_config *out)
+{
+    *out = (struct sl_motion_config){
+        .wheelbase_m = settings->vehicle.wheelbase_m,
+        .understeer_rads2pm = settings->vehicle.understeer_rads2pm,
+        .rear_slip_rads2pm = settings->vehicle.rear_slip_rads2pm,
+    };
+}
+
 void sl_settings_control(const struct sl_settings *settings, struct sl_control_config *out)
 {
     *out = (struct sl_control_config){

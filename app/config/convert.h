@@ -7,6 +7,7 @@
 #include "app/control/limits.h"
 #include "app/control/safety.h"
 #include "app/detect/detect.h"
+#include "app/detect/motion.h"
 #include "rt/bus.h"
 
 void sl_settings_calibration(const struct sl_settings *settings, struct sl_camera_calibration *out);
@@ -21,6 +22,7 @@ uint64_t sl_settings_remote_timeout_ns(const struct sl_settings *settings);
 bool sl_settings_camera_is_hardware(const struct sl_settings *settings);
 /* True if [actuator] names hardware; else it moves nothing real. */
 bool sl_settings_outputs_are_hardware(const struct sl_settings *settings);
+void sl_settings_motion(const struct sl_settings *settings, struct sl_motion_config *out);
 void sl_settings_control(const struct sl_settings *settings, struct sl_control_config *out);
 void sl_settings_safety(const struct sl_settings *settings, struct sl_safety_config *out);
 void sl_settings_limits(const struct sl_settings *settings, struct sl_limits_config *out);

@@ -106,6 +106,7 @@ void sl_detector_reset(struct sl_detector *d)
 {
     d->found = false;
     sl_tracks_reset(d);
+    sl_passed_forget(d);
     set_priors(d);
 }
 
@@ -132,6 +133,9 @@ int sl_detector_run(struct sl_detector *d, const struct sl_frame_info *info, con
     out->frame_height_px = info->height_px;
     out->state = SL_LANE_LOST;
     d->found = false;
+    if (!d->moved)
+        sl_passed_forget(d);
+    d->moved = false;
     if (info->width_px < 1 || info->height_px < 1 || info->width_px > SL_FRAME_WIDTH_MAX_PX ||
         info->height_px > SL_FRAME_HEIGHT_MAX_PX)
         return -ENOTSUP;
@@ -160,6 +164,7 @@ int sl_detector_run(struct sl_detector *d, const struct sl_frame_info *info, con
     sl_evidence(d, &found);
     sl_result_fill(d, out);
     sl_tracks_learn(d, out->confidence / d->trust);
+    sl_passed_add(d, out->confidence);
     set_priors(d);
     return 0;
 }

@@ -56,6 +56,22 @@ int sl_detector_init(struct sl_detector *detector, const struct sl_detect_config
 /* Forgets the frames before: next clip, camera restarted, vehicle moved. */
 void sl_detector_reset(struct sl_detector *detector);
 
+/* How the vehicle moved between two frames, and one sigma of that. */
+struct sl_detect_motion {
+    double ahead_m;    /* way of the rear axle's middle along the vehicle, negative backwards */
+    double aside_m;    /* across it, left positive: what tyres slip in bends */
+    double turned_rad; /* left positive */
+    double ahead_sd_m, aside_sd_m, turned_sd_rad;
+};
+
+/* Tells how the vehicle moved since the frame that was run last; called before the
+ * next is run. A detector that is told remembers where it saw the lane's middle
+ * until the vehicle has passed it: offset and heading become several times more
+ * accurate where roads change their bends. What was remembered is forgotten by a
+ * frame before which nothing was told, and by numbers that no vehicle's motion has
+ * (NAN among them). Nothing is remembered without config.track. */
+void sl_detector_moved(struct sl_detector *detector, const struct sl_detect_motion *motion);
+
 /* Finds the lane. `info` and `pixels` are a frame of any format but MJPEG that
  * sl_frame_check() passed; another size than the calibration's is scaled to.
  * Fills every field of `out` but the times of detection (started_ns,

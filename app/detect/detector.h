@@ -10,6 +10,7 @@
  *   fit.c    the model's fit to candidates
  *   search.c hypotheses, and the choice among them
  *   pose.c   where the vehicle is in the lane
+ *   passed.c where the lane was seen on the way behind the picture's lower end
  *   follow.c how the paint departs from the road that was found
  *   confidence.c how likely all this is right
  *   track.c  lanes that are kept from frame to frame, and what is learned
@@ -41,6 +42,7 @@
 #define SL_TRACKS_MAX     3
 #define SL_PITCH_SIGMA    0.012 /* rad by which vehicles pitch and mounts shift */
 #define SL_SIDES          2     /* 0: left, 1: right */
+#define SL_PASSED_MAX     32
 
 struct sl_row {
     int v;         /* image row */
@@ -129,7 +131,7 @@ struct sl_learned {
 /* Where the vehicle was in the lane when that was last believed. */
 struct sl_last_pose {
     bool known;
-    double y_m, sine; /* as in sl_pose */
+    double y_m, sine; /* of sl_pose, alone */
     int frames;       /* since then */
     int strange;      /* in a row that contradict it */
 };
@@ -166,11 +168,21 @@ enum {
     SL_EVIDENCE_COUNT
 };
 
+/* Where the lane's middle was seen, in the axes of roads (x ahead of the lens), as
+ * the vehicle stands now. */
+struct sl_passed_place {
+    double x, y, sine; /* of its heading there */
+    double sd;         /* of y */
+};
+
 /* The lane at the rear axle. */
 struct sl_pose {
     double y_m; /* of the lane's middle */
     double sine, curvature_1pm, width_m;
-    double covariance[4][4]; /* in this order */
+    double covariance[4][4];      /* in this order */
+    struct sl_passed_place seen;  /* at the nearest row */
+    int agree;                    /* places passed that do, less those that do not */
+    double alone_y_m, alone_sine; /* as it would be without these */
 };
 
 struct sl_detector {
@@ -193,6 +205,9 @@ struct sl_detector {
     int unasked;                                /* frames since other places were searched */
     struct sl_learned width, pitch;
     struct sl_last_pose last;
+    int passed_count;
+    struct sl_passed_place passed[SL_PASSED_MAX]; /* the newest first */
+    bool moved;                                   /* since the last frame, and it was told how */
     float trust; /* 0..1, for this frame's lane beside those before it */
 
     bool found; /* `road` holds this frame's lane */
@@ -329,6 +344,12 @@ void sl_tracks_learn(struct sl_detector *d, float confidence);
 
 /* result.c: which boundaries lie on paint. `expected`: they were there before. */
 void sl_result_seen(const struct sl_support *support, bool expected, bool seen[SL_SIDES]);
+
+/* passed.c: forgets all places. */
+void sl_passed_forget(struct sl_detector *d);
+
+/* passed.c: notes down pose.seen of a lane that was found with such a confidence. */
+void sl_passed_add(struct sl_detector *d, float confidence);
 
 /* pose.c: the lane at the rear axle, from `near` and the rows it was fitted to.
  * `tight`: the road may change its bends soon. */

@@ -45,6 +45,7 @@
 #define LEAP_GROWTH 0.1 /* of that, for each frame without a lane that was believed */
 #define LEAP_TRUST  0.25f
 #define LEAP_FRAMES 10 /* of the same story, after which it is believed */
+#define AGAINST     3  /* places seen before that say otherwise, beyond those that agree */
 
 static void learn(struct sl_learned *what, double seen, double variance, double wander,
                   double least)
@@ -74,18 +75,20 @@ void sl_tracks_compare(struct sl_detector *d)
     d->trust = 1;
     if (!d->config.track)
         return;
-    if (last->known && last->strange < LEAP_FRAMES) {
-        const double more = 1 + LEAP_GROWTH * last->frames;
-        const double aside = remainder(d->pose.y_m - last->y_m, w);
-        if (fabs(aside) > LEAP_WIDTHS * w * more ||
-            fabs(d->pose.sine - last->sine) > LEAP_SINE * more) {
-            last->strange++;
-            last->frames++;
-            d->trust = LEAP_TRUST;
-            return;
-        }
+    const double more = 1 + LEAP_GROWTH * last->frames;
+    const double aside = remainder(d->pose.alone_y_m - last->y_m, w);
+    const bool leaps = last->known && (fabs(aside) > LEAP_WIDTHS * w * more ||
+                                       fabs(d->pose.alone_sine - last->sine) > LEAP_SINE * more);
+    const bool contradicted = d->pose.agree <= -AGAINST;
+    if ((leaps || contradicted) && last->strange < LEAP_FRAMES) {
+        last->strange++;
+        last->frames++;
+        d->trust = LEAP_TRUST;
+        return;
     }
-    *last = (struct sl_last_pose){true, d->pose.y_m, d->pose.sine, 0, 0};
+    if (contradicted)
+        sl_passed_forget(d);
+    *last = (struct sl_last_pose){true, d->pose.alone_y_m, d->pose.alone_sine, 0, 0};
 }
 
 void sl_tracks_learn(struct sl_detector *d, float confidence)

@@ -88,6 +88,15 @@ static void answer_request(struct sl_drive *drive, const struct sl_safety_input 
 }
 
 /* A setting was changed: between two steps, all of it at once. */
+void sl_control_node_tell_vehicle(struct sl_control_node *node)
+{
+    const struct sl_control_config *c = &node->control.config;
+    atomic_store_explicit(&node->understeer_rads2pm, (float)c->understeer_rads2pm,
+                          memory_order_relaxed);
+    atomic_store_explicit(&node->rear_slip_rads2pm, (float)c->rear_slip_rads2pm,
+                          memory_order_relaxed);
+}
+
 static void take_tuning(struct sl_control_node *node)
 {
     struct sl_tuning tuning;
@@ -98,6 +107,7 @@ static void take_tuning(struct sl_control_node *node)
     node->tunings_taken = count;
     node->control.config = tuning.control;
     node->safety.config = tuning.safety;
+    sl_control_node_tell_vehicle(node);
 }
 
 static void note_stop(struct sl_drive *drive, uint32_t reason)
@@ -252,6 +262,8 @@ static void step(struct sl_drive *drive, uint64_t now_ns, bool fresh, uint64_t w
     struct sl_control_output law;
     const struct sl_wish wish = decide(node, &in, &allowed, now_ns, &law);
     sl_limits_apply(&node->limits, now_ns, &wish, &node->applied);
+    atomic_store_explicit(&node->asked_steering_rad, (float)node->applied.steering_rad,
+                          memory_order_relaxed);
     send(drive, now_ns, &allowed);
     if (fresh && !drive->lockstep)
         note_latency(drive, woken_ns);

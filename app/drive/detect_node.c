@@ -7,6 +7,27 @@
 #define WAIT_NS     (20 * SL_NS_PER_MS)
 #define PATIENCE_NS (2 * SL_NS_PER_S) /* then the user is told what is waited for */
 
+/* How the vehicle moved since the detector's last frame, as far as it is measured. */
+static void tell_motion(struct sl_drive *drive, uint64_t exposed_ns)
+{
+    struct sl_detect_node *node = &drive->detect;
+    struct sl_odometry odometry;
+    struct sl_detect_motion moved;
+    struct sl_motion_config *vehicle = &node->motion.config;
+    const double asked_rad =
+        atomic_load_explicit(&drive->control.asked_steering_rad, memory_order_relaxed);
+    vehicle->understeer_rads2pm =
+        atomic_load_explicit(&drive->control.understeer_rads2pm, memory_order_relaxed);
+    vehicle->rear_slip_rads2pm =
+        atomic_load_explicit(&drive->control.rear_slip_rads2pm, memory_order_relaxed);
+    while (sl_bus_read_next(node->odometry, &odometry, sizeof odometry, NULL) == 0)
+        sl_motion_add(&node->motion, &odometry, asked_rad);
+    if (node->looked_at_ns != 0 &&
+        sl_motion_between(&node->motion, node->looked_at_ns, exposed_ns, &moved))
+        sl_detector_moved(node->detector, &moved);
+    node->looked_at_ns = exposed_ns;
+}
+
 /* Lanes of the lent frame. False if there is nothing to publish. */
 static bool detect(struct sl_drive *drive, const struct sl_bus_view *frame,
                    struct sl_detection *out)
@@ -15,8 +36,10 @@ static bool detect(struct sl_drive *drive, const struct sl_bus_view *frame,
     memcpy(&info, frame->meta, sizeof info);
     const uint64_t started_ns = sl_clock_now_ns();
     /* The frame may come from another process: nothing in it is trusted. */
-    if (sl_frame_check(&info, frame->size, NULL) != 0 ||
-        sl_detector_run(drive->detect.detector, &info, frame->data, out) != 0)
+    if (sl_frame_check(&info, frame->size, NULL) != 0)
+        return false;
+    tell_motion(drive, info.exposed_ns);
+    if (sl_detector_run(drive->detect.detector, &info, frame->data, out) != 0)
         return false;
     out->frame_id = info.frame_id;
     out->exposed_ns = info.exposed_ns;

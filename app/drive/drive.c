@@ -90,7 +90,13 @@ static int open_builtin(struct sl_drive *d, struct sl_error *err)
     if (rc != 0)
         return rc;
     d->detect.detector = sl_arena_take(&d->arena, sl_detector_size(), 64);
-    return sl_detector_init(d->detect.detector, &config, err);
+    struct sl_motion_config motion;
+    sl_settings_motion(s, &motion);
+    sl_motion_init(&d->detect.motion, &motion);
+    rc = sl_detector_init(d->detect.detector, &config, err);
+    return rc != 0 ? rc
+                   : open_reader(&d->detect.odometry, s, s->bus.odometry, SL_RECORD_ODOMETRY,
+                                 sizeof(struct sl_odometry), err);
 }
 
 static int open_remote(struct sl_drive *d, struct sl_error *err)
@@ -134,6 +140,7 @@ static int open_control(struct sl_drive *d, struct sl_error *err)
     sl_settings_safety(s, &safety);
     sl_settings_limits(s, &limits);
     int rc = sl_control_init(&node->control, &control, err);
+    sl_control_node_tell_vehicle(node);
     if (rc == 0)
         rc = sl_safety_init(&node->safety, &safety, 0, err);
     if (rc == 0)
@@ -508,6 +515,7 @@ void sl_drive_close(struct sl_drive *d)
     sl_bus_reader_close(d->control.permits);
     sl_bus_reader_close(d->control.cameras);
     sl_bus_reader_close(d->detect.reader);
+    sl_bus_reader_close(d->detect.odometry);
     sl_bus_reader_close(d->detect.answers);
     sl_remote_close(d->detect.remote);
     sl_bus_reader_close(d->actions);

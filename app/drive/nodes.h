@@ -13,6 +13,7 @@
 #include "app/control/limits.h"
 #include "app/control/safety.h"
 #include "app/detect/detect.h"
+#include "app/detect/motion.h"
 #include "app/drive/estop.h"
 #include "app/drive/keeper.h"
 #include "app/drive/remote.h"
@@ -48,8 +49,11 @@ struct sl_detect_node {
     struct sl_detector *detector; /* NULL: somebody else detects */
     struct sl_bus_reader *reader; /* NULL: another process does, and there is no such thread */
     struct sl_bus_writer *writer;
-    struct sl_remote *remote;      /* NULL: no server is asked */
-    struct sl_bus_reader *answers; /* its lanes */
+    struct sl_bus_reader *odometry; /* NULL as the detector */
+    struct sl_motion motion;        /* the detect thread's own */
+    uint64_t looked_at_ns;          /* when the detector's last frame was exposed; 0: none */
+    struct sl_remote *remote;       /* NULL: no server is asked */
+    struct sl_bus_reader *answers;  /* its lanes */
     _Atomic bool remote_drives;
     _Atomic uint64_t takeovers, builtin_frames; /* as in struct sl_drive_remote */
     _Atomic uint64_t frame_seen_ns;             /* when the newest frame was taken up */
@@ -99,6 +103,8 @@ struct sl_control_node {
     struct sl_state state; /* being made, then latched */
 
     /* between threads */
+    /* for the detect thread: `applied`, and what of `control` says how the vehicle turns */
+    _Atomic float asked_steering_rad, understeer_rads2pm, rear_slip_rads2pm;
     struct sl_latch request;         /* struct sl_request, from the polling thread */
     _Atomic uint64_t requests_taken; /* of those */
     struct sl_latch tuning;          /* struct sl_tuning, from the polling thread */
@@ -147,6 +153,9 @@ void *sl_camera_node_main(void *drive);
 void *sl_detect_node_main(void *drive);
 void *sl_detect_remote_node_main(void *drive); /* instead, if a server is asked */
 void *sl_control_node_main(void *drive);
+
+/* Tells the detect thread how the vehicle turns, by the control law's settings. */
+void sl_control_node_tell_vehicle(struct sl_control_node *node);
 
 /* What the detect thread saw of the newest frame. */
 struct sl_look {

@@ -5,12 +5,14 @@
  * may be virtual. It writes no text itself: the log's thread does. */
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "app/config/convert.h"
+#include "app/detect/motion.h"
 #include "detect_server.h"
 #include "rt/bus.h"
 #include "rt/cli.h"
@@ -33,7 +35,7 @@ struct bus_server {
     const struct sl_detect_serve *options;
     struct sl_arena arena;
     struct sl_detector *detector;
-    struct sl_bus_reader *frames, *actions;
+    struct sl_bus_reader *frames, *odometry, *actions;
     struct sl_bus_writer *lanes;
     struct sl_picture_reader pictures;
     struct sl_thread thread;
@@ -42,6 +44,8 @@ struct bus_server {
     struct sl_error failure;
 
     /* the thread's own */
+    struct sl_motion motion;
+    uint64_t looked_at_ns; /* when the detector's last frame was exposed; 0: none */
     struct sl_detect_tally tally;
     enum camera_state told;
     uint64_t attached;
@@ -58,6 +62,19 @@ static bool other_time(const struct sl_frame_info *info, const struct sl_bus_vie
     return a != 0 && (a > b ? a - b : b - a) > OTHER_TIME_NS;
 }
 
+/* How the vehicle moved since the detector's last frame, if something measures that. */
+static void tell_motion(struct bus_server *server, uint64_t exposed_ns)
+{
+    struct sl_odometry odometry;
+    struct sl_detect_motion moved;
+    while (sl_bus_read_next(server->odometry, &odometry, sizeof odometry, NULL) == 0)
+        sl_motion_add(&server->motion, &odometry, (double)NAN);
+    if (server->looked_at_ns != 0 &&
+        sl_motion_between(&server->motion, server->looked_at_ns, exposed_ns, &moved))
+        sl_detector_moved(server->detector, &moved);
+    server->looked_at_ns = exposed_ns;
+}
+
 /* Lanes of the lent frame. 0, or -EPROTO, -ENOTSUP, -ENOMEM with the reason. */
 static int detect(struct bus_server *server, const struct sl_bus_view *view,
                   struct sl_detection *out, struct sl_error *err)
@@ -70,6 +87,7 @@ static int detect(struct bus_server *server, const struct sl_bus_view *view,
     int rc = sl_frame_check(&info, view->size, err);
     if (rc != 0)
         return rc;
+    tell_motion(server, info.exposed_ns);
     const uint64_t started_ns = sl_clock_now_ns();
     rc = sl_picture_read(&server->pictures, &info, view->data, &frame, &pixels, err);
     if (rc == 0 && sl_detector_run(server->detector, &frame, pixels, out) != 0)
@@ -248,9 +266,16 @@ static int open_buses(struct bus_server *server, struct sl_error *err)
                                                  .type = SL_RECORD_ACTION,
                                                  .min_bytes = sizeof(struct sl_action),
                                                  .writers = sl_settings_bus_writers(s)};
+    const struct sl_bus_reader_config odometry = {.name = s->bus.odometry,
+                                                  .type = SL_RECORD_ODOMETRY,
+                                                  .min_bytes = sizeof(struct sl_odometry),
+                                                  .realtime = true,
+                                                  .writers = sl_settings_bus_writers(s)};
     int rc = open_lanes(server, err);
     if (rc == 0)
         rc = sl_bus_reader_open(&server->frames, &frames, err);
+    if (rc == 0)
+        rc = sl_bus_reader_open(&server->odometry, &odometry, err);
     if (rc == 0)
         rc = sl_bus_reader_open(&server->actions, &actions, err);
     return rc;
@@ -280,6 +305,9 @@ static int start(struct bus_server *server, struct sl_error *err)
     if (rc != 0)
         return rc;
     server->detector = sl_arena_take(&server->arena, sl_detector_size(), 64);
+    struct sl_motion_config motion;
+    sl_settings_motion(s, &motion);
+    sl_motion_init(&server->motion, &motion);
     rc = sl_detector_init(server->detector, &config, err);
     if (rc == 0)
         rc = sl_picture_reader_open(&server->pictures, err);
@@ -310,6 +338,7 @@ int sl_detect_serve_buses(const struct sl_detect_serve *options)
     atomic_store_explicit(&server->stop, true, memory_order_relaxed);
     sl_thread_join(&server->thread);
     sl_bus_reader_close(server->frames);
+    sl_bus_reader_close(server->odometry);
     sl_bus_reader_close(server->actions);
     sl_bus_writer_close(server->lanes);
     if (rc == 0 && atomic_load_explicit(&server->failed, memory_order_acquire)) {

@@ -8,8 +8,16 @@
 #include "app/config/convert.h"
 #include "app/config/settings.h"
 
-#define EXPOSURES   4    /* pictures that exposure control gets to settle */
+#define EXPOSURES   4    /* pictures that exposure control gets to settle, off the road */
 #define STEP_WIDTHS 0.05 /* lane widths driven from frame to frame */
+/* The way to a drive's first frame, long enough for the vehicle to be where that
+ * way's first frame looked at. */
+#define WAY_FRAMES 14
+#define WAY_STEP   0.1
+/* How wrong odometry is at most, all along a drive: share of the way; rad a frame, as
+ * of a gyroscope that is off by half a degree a second. */
+#define AHEAD_SHARE 0.01
+#define TURNED_RAD  1.5e-4
 #define RIGHT_WIDTH 0.10
 #define RIGHT_AHEAD 0.03
 #define OFF_ROAD_M  40.0 /* at least so far from the track's bounds, and within ten times that */
@@ -88,9 +96,10 @@ static int open_condition(const struct drive_condition *c, struct sl_sim **sim,
     return sl_sim_create(sim, &sim_config, err);
 }
 
-/* Where a drive begins and how it weaves; and anywhere off the road. */
+/* Where a drive begins and how it weaves; and how wrong its odometry is. */
 struct course {
     double start_m, phase, middle_m, swing_m;
+    double ahead_share, turned_rad;
 };
 
 static struct course random_course(const struct sl_track *track)
@@ -101,6 +110,9 @@ static struct course random_course(const struct sl_track *track)
     c.phase = random_between(0, 6.28);
     c.middle_m = random_between(-0.1, 0.1) * lane_m;
     c.swing_m = random_between(0, 0.1) * lane_m;
+    /* Not drawn: the same places as ever. */
+    c.ahead_share = AHEAD_SHARE * cos(5 * c.phase);
+    c.turned_rad = TURNED_RAD * cos(7 * c.phase);
     return c;
 }
 
@@ -128,7 +140,7 @@ static struct sl_track_pose place_on_road(const struct sl_track *track, const st
                                           struct drive_frame *f)
 {
     struct sl_track_pose pose;
-    double driven_m = f->number > 0 ? f->number * STEP_WIDTHS * f->lane_m : 0;
+    double driven_m = f->number * (f->number > 0 ? STEP_WIDTHS : WAY_STEP) * f->lane_m;
     double wave = 0.3 / f->lane_m * driven_m + c->phase;
     sl_track_pose_at(track, c->start_m + driven_m, &pose);
     f->on_road = true;
@@ -149,16 +161,26 @@ static struct sl_track_pose place_off_road(const struct sl_track *track)
     };
 }
 
-static int render(struct sl_sim *sim, const struct sl_track_pose *pose, struct drive_frame *f,
-                  uint8_t *pixels, size_t size)
+/* From where the frame before was exposed to where this one is. */
+static void tell_motion(const struct course *c, const struct sl_sim_exposure *before,
+                        const struct sl_sim_exposure *now, struct sl_detect_motion *moved)
 {
-    struct sl_sim_exposure exposure;
-    sl_sim_expose(sim, &exposure);
-    exposure.x_m = pose->x_m - f->offset_m * sin(pose->heading_rad);
-    exposure.y_m = pose->y_m + f->offset_m * cos(pose->heading_rad);
-    exposure.yaw_rad = pose->heading_rad + f->heading_rad;
+    const double way_m = hypot(now->x_m - before->x_m, now->y_m - before->y_m);
+    moved->ahead_m = way_m * (1 + c->ahead_share);
+    moved->turned_rad = remainder(now->yaw_rad - before->yaw_rad, 2 * M_PI) + c->turned_rad;
+    moved->ahead_sd_m = AHEAD_SHARE * way_m;
+    moved->turned_sd_rad = TURNED_RAD;
+}
+
+static int render(struct sl_sim *sim, const struct sl_track_pose *pose, struct drive_frame *f,
+                  struct sl_sim_exposure *exposure, uint8_t *pixels, size_t size)
+{
+    sl_sim_expose(sim, exposure);
+    exposure->x_m = pose->x_m - f->offset_m * sin(pose->heading_rad);
+    exposure->y_m = pose->y_m + f->offset_m * cos(pose->heading_rad);
+    exposure->yaw_rad = pose->heading_rad + f->heading_rad;
     f->pixels = pixels;
-    return sl_sim_render(sim, &exposure, pixels, size, &f->info);
+    return sl_sim_render(sim, exposure, pixels, size, &f->info);
 }
 
 int drive(const struct drive_condition *condition, int drives, drive_look *look, void *context,
@@ -175,13 +197,20 @@ int drive(const struct drive_condition *condition, int drives, drive_look *look,
         rc = sl_error_set(err, -ENOMEM, "no memory for a frame");
     const struct sl_track *track = sl_sim_track(sim);
     for (int n = 0; n < drives && rc == 0; n++) {
-        struct course course = random_course(track);
-        for (int i = n == 0 ? -EXPOSURES : 0; i < DRIVE_FRAMES && rc == 0; i++) {
-            struct drive_frame f = {
-                .config = &config, .number = i, .lane_m = sl_track_lane_width_m(track)};
+        const struct course course = random_course(track);
+        struct sl_sim_exposure exposures[2]; /* the one before, and this */
+        const int from = condition->track ? -WAY_FRAMES : n == 0 ? -EXPOSURES : 0;
+        for (int i = from; i < DRIVE_FRAMES && rc == 0; i++) {
+            struct drive_frame f = {.config = &config,
+                                    .number = i,
+                                    .first = i == from,
+                                    .lane_m = sl_track_lane_width_m(track)};
             struct sl_track_pose pose =
                 condition->track ? place_on_road(track, &course, &f) : place_off_road(track);
-            rc = render(sim, &pose, &f, pixels, size);
+            rc = render(sim, &pose, &f, &exposures[1], pixels, size);
+            if (!f.first)
+                tell_motion(&course, &exposures[0], &exposures[1], &f.moved);
+            exposures[0] = exposures[1];
             if (rc)
                 sl_error_set(err, rc, "a frame could not be drawn");
             else

@@ -28,8 +28,10 @@ struct drive_frame {
     const struct sl_detect_config *config; /* of the detector */
     struct sl_frame_info info;
     const uint8_t *pixels;
-    int number; /* 0: the first of a drive; negative: only for the exposure to settle */
+    int number; /* 0: the first of a drive; negative: on the way there */
+    bool first; /* of all, on that way */
     bool on_road;
+    struct sl_detect_motion moved; /* since the one before, if not the first: as odometry has it */
     double lane_m, offset_m, heading_rad;
     /* Places on the boundaries, left and right, in the vehicle's axes; `across` is
      * the cosine between the boundary there and x. */

@@ -4,9 +4,10 @@
  *     detect_truth [--frames N] [--roads DIR] [--features FILE] [--help]
  *
  * Frames come from the simulator: every track, light and wear, in short drives
- * from random places, weaving. Each frame is looked at by itself and with those
- * before it. A lane counts as right when both boundaries are, over the next
- * four lane widths, within a tenth of the lane's width or 3 % of the distance. */
+ * from random places, weaving. Each frame is looked at by itself, with those
+ * before it, and as a vehicle that measures its motion does. A lane counts as right when both
+ * boundaries are, over the next four lane widths, within a tenth of the lane's width or 3 % of the
+ * distance. */
 #include <getopt.h>
 #include <inttypes.h>
 #include <math.h>
@@ -37,8 +38,9 @@
 #define HUMAN_SPEED_MPS   2.5
 #define HUMAN_LOOKAHEAD_M 2.0
 
-enum { STILL, TRACKED, MODES };
-static const char *const MODE_NAMES[MODES] = {"still", "tracked"};
+/* By itself; with those before it; and told how the vehicle moved since. */
+enum { STILL, TRACKED, DRIVEN, MODES };
+static const char *const MODE_NAMES[MODES] = {"still", "tracked", "driven"};
 static const float BIN_ENDS[BINS] = {0.3f, 0.5f, 0.7f, 0.8f, SURE, 1.01f};
 
 struct errors {
@@ -47,7 +49,7 @@ struct errors {
     double nees_offset, nees_heading; /* sums of squared errors over variances */
 };
 
-/* All errors under one light on the tracks of full size. */
+/* All errors under one light, on some tracks. */
 struct pool {
     double *offset_m, *heading_rad;
     int count;
@@ -167,17 +169,19 @@ static void look(const struct drive_frame *f, void *context)
         struct sl_detect_config config = *f->config;
         struct sl_error err;
         for (int mode = 0; mode < MODES; mode++) {
-            config.track = mode == TRACKED;
+            config.track = mode != STILL;
             if (sl_detector_init(detectors[mode], &config, &err) != 0)
                 give_up(err.text);
         }
         count->ready = true;
     }
-    if (f->number == 0 || !f->on_road)
-        sl_detector_reset(detectors[TRACKED]);
     for (int mode = 0; mode < MODES; mode++) {
         struct sl_detection found;
         bool right[SL_SIDES];
+        if (f->first || !f->on_road)
+            sl_detector_reset(detectors[mode]);
+        else if (mode == DRIVEN)
+            sl_detector_moved(detectors[mode], &f->moved);
         sl_detector_run(detectors[mode], &f->info, f->pixels, &found);
         if (f->number < 0)
             continue;
@@ -188,7 +192,7 @@ static void look(const struct drive_frame *f, void *context)
                        right[0] && right[1]);
         count->lost += mode == STILL && found.state == SL_LANE_LOST;
         /* Off the road no frame has one before it. */
-        if (f->on_road || mode == STILL)
+        if (mode == STILL || (mode == TRACKED && f->on_road))
             write_features(count->set, MODE_NAMES[mode], detectors[mode], &found, right);
     }
 }
@@ -242,13 +246,26 @@ static double *numbers(size_t count)
     return array;
 }
 
-/* The tracks of everyday roads: oval and city. */
-static void print_pools(struct pool pools[SL_SIM_LIGHT_COUNT][2])
+/* By light and wear. */
+struct pools {
+    const char *title;
+    struct pool each[SL_SIM_LIGHT_COUNT][2];
+};
+
+static void make_pools(struct pools *pools, const char *title, size_t room)
 {
-    printf("\noval and city together, each frame by itself: medians\n");
+    pools->title = title;
+    for (int light = 0; light < SL_SIM_LIGHT_COUNT; light++)
+        for (int w = 0; w < 2; w++)
+            pools->each[light][w] = (struct pool){numbers(room), numbers(room), 0};
+}
+
+static void print_pools(struct pools *pools)
+{
+    printf("\n%s: medians\n", pools->title);
     for (int light = 0; light < SL_SIM_LIGHT_COUNT; light++)
         for (int w = 0; w < 2; w++) {
-            struct pool *p = &pools[light][w];
+            struct pool *p = &pools->each[light][w];
             printf("  %-6s %s  offset %.1f cm, heading %.2f deg (%d frames)\n",
                    sl_sim_light_name((enum sl_sim_light)light), w ? "worn 20 %" : "new paint",
                    100 * quantile(p->offset_m, p->count, 0.5),
@@ -260,11 +277,14 @@ static void print_pools(struct pool pools[SL_SIM_LIGHT_COUNT][2])
 
 static void simulated(int frames)
 {
-    struct pool pools[SL_SIM_LIGHT_COUNT][2];
+    struct pools everyday, all;
     static const char *const tracks[] = {"oval", "city", "nasty", "lab"};
     static const double wears[] = {0, 0.2};
     enum { TRACKS = 4, EVERYDAY = 2, WEARS = 2, CONDITIONS = TRACKS * WEARS * SL_SIM_LIGHT_COUNT };
     int drives = (frames + CONDITIONS * DRIVE_FRAMES - 1) / (CONDITIONS * DRIVE_FRAMES);
+    const size_t room = (size_t)drives * DRIVE_FRAMES;
+    make_pools(&everyday, "oval and city together, each frame by itself", EVERYDAY * room);
+    make_pools(&all, "all four tracks together, driven", TRACKS * room);
     printf("%-6s %-6s %4s %-8s %13s %17s %7s %15s %6s\n%-26s %6s %6s %8s %8s %7s %7s %7s %6s\n",
            "track", "light", "wear", "frames", "offset cm", "heading deg", "right",
            "error2/variance", "lost", "", "p50", "p95", "p50", "p95", "%", "offset", "heading",
@@ -275,16 +295,14 @@ static void simulated(int frames)
                 const struct drive_condition c = {tracks[t], (enum sl_sim_light)light, wears[w],
                                                   strcmp(tracks[t], "lab") == 0};
                 struct errors errors[MODES] = {0};
-                size_t room = (size_t)drives * DRIVE_FRAMES;
                 for (int mode = 0; mode < MODES; mode++) {
                     errors[mode].offset_m = numbers(room);
                     errors[mode].heading_rad = numbers(room);
                 }
-                if (t == 0)
-                    pools[light][w] = (struct pool){numbers(2 * room), numbers(2 * room), 0};
                 measure(&c, drives, errors);
                 if (t < EVERYDAY)
-                    pool_errors(&pools[light][w], &errors[STILL]);
+                    pool_errors(&everyday.each[light][w], &errors[STILL]);
+                pool_errors(&all.each[light][w], &errors[DRIVEN]);
                 for (int mode = 0; mode < MODES; mode++) {
                     print_errors(c.track, sl_sim_light_name(c.light), c.wear, MODE_NAMES[mode],
                                  &errors[mode]);
@@ -292,7 +310,8 @@ static void simulated(int frames)
                     free(errors[mode].heading_rad);
                 }
             }
-    print_pools(pools);
+    print_pools(&everyday);
+    print_pools(&all);
     int nowhere = frames / 20 / SL_SIM_LIGHT_COUNT / DRIVE_FRAMES + 1, lost = 0;
     for (int light = 0; light < SL_SIM_LIGHT_COUNT; light++)
         lost += measure_nothing((enum sl_sim_light)light, nowhere);
@@ -497,7 +516,8 @@ int main(int argc, char **argv)
     pixels = malloc(pixels_size);
     for (int mode = 0; mode < MODES; mode++)
         detectors[mode] = aligned_alloc(64, sl_detector_size());
-    if (pixels == NULL || detectors[0] == NULL || detectors[1] == NULL)
+    if (pixels == NULL || detectors[STILL] == NULL || detectors[TRACKED] == NULL ||
+        detectors[DRIVEN] == NULL)
         give_up("no memory");
     if (frames > 0)
         simulated((int)frames);

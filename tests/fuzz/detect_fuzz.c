@@ -20,7 +20,7 @@
 
 #include "app/detect/detect.h"
 
-#define FRAMES_MAX 4
+#define FRAMES_MAX 8
 #define LINES_MAX  8
 /* Processor time, far above what the largest picture takes under a sanitizer
  * on a slow machine; an endless loop and quadratic work show. */
@@ -468,6 +468,26 @@ static void run_frame(struct input *in, struct sl_detector *best, struct sl_dete
     free(memory);
 }
 
+/* What a vehicle's motion may be, and what not. */
+static void tell_motion(struct input *in, struct sl_detector *best, struct sl_detector *plain)
+{
+    static const double STRANGE[] = {NAN, INFINITY, -INFINITY, 1e300, -1e300, 1e-300};
+    double values[6];
+    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++)
+        values[i] = take_within(in, i < 3 ? -1 : 0, 1);
+    const uint8_t strange = take(in);
+    if (strange % 8 < 6)
+        values[strange / 8 % 6] = STRANGE[strange % 8];
+    const struct sl_detect_motion moved = {.ahead_m = 4 * values[0],
+                                           .aside_m = values[1],
+                                           .turned_rad = values[2],
+                                           .ahead_sd_m = values[3],
+                                           .aside_sd_m = values[4],
+                                           .turned_sd_rad = values[5]};
+    sl_detector_moved(best, &moved);
+    sl_detector_moved(plain, &moved);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct sl_detector *best, *plain;
@@ -500,6 +520,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             sl_detector_reset(best);
             sl_detector_reset(plain);
         }
+        if (how >= 128)
+            tell_motion(&in, best, plain);
         info.frame_id = (uint64_t)i + 1;
         info.exposed_ns = 33333333ull * (uint64_t)i;
         info.received_ns = info.exposed_ns + 1000;

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -195,6 +196,127 @@ static void worn(void **state)
     check("oval", SL_SIM_DAY, 0.2, 0.02, 0.08);
 }
 
+/* ---- what was seen before, for a vehicle that measures its motion ---- */
+
+enum { TOLD, UNTOLD, STOPPED, CONFUSED, KINDS }; /* the latter two: up to some frame */
+
+struct passage {
+    struct sl_detector *detectors[KINDS];
+    struct sl_sim *sim;
+    struct sl_frame_info info;
+    struct sl_track_pose before;
+};
+
+static void enter(struct passage *p, const char *track, bool tracked)
+{
+    struct sl_detect_config config;
+    struct sl_error err = {0};
+    *p = (struct passage){.sim = open_sim(track, SL_SIM_DAY, 0, &config)};
+    config.track = tracked;
+    for (int k = 0; k < KINDS; k++) {
+        p->detectors[k] = aligned_alloc(64, sl_detector_size());
+        assert_non_null(p->detectors[k]);
+        assert_int_equal(sl_detector_init(p->detectors[k], &config, &err), 0);
+    }
+}
+
+static void leave(struct passage *p)
+{
+    for (int k = 0; k < KINDS; k++)
+        free(p->detectors[k]);
+    sl_sim_destroy(p->sim);
+}
+
+/* The next frame in the lane's middle, and how the vehicle came there. */
+static struct sl_detect_motion go_to(struct passage *p, double s_m, struct sl_track_pose *pose)
+{
+    struct sl_sim_exposure exposure;
+    sl_track_pose_at(sl_sim_track(p->sim), s_m, pose);
+    const struct sl_detect_motion moved = {
+        .ahead_m = hypot(pose->x_m - p->before.x_m, pose->y_m - p->before.y_m),
+        .turned_rad = remainder(pose->heading_rad - p->before.heading_rad, 2 * M_PI),
+    };
+    p->before = *pose;
+    sl_sim_expose(p->sim, &exposure);
+    exposure.x_m = pose->x_m;
+    exposure.y_m = pose->y_m;
+    exposure.yaw_rad = pose->heading_rad;
+    assert_int_equal(sl_sim_render(p->sim, &exposure, pixels, sizeof pixels, &p->info), 0);
+    return moved;
+}
+
+static struct sl_detection run_one(struct passage *p, int kind)
+{
+    struct sl_detection found;
+    assert_int_equal(sl_detector_run(p->detectors[kind], &p->info, pixels, &found), 0);
+    return found;
+}
+
+/* Along a track whose bends change all the time: who is told how the vehicle moved
+ * knows several times better where it is. One frame before which nothing is told, or
+ * nonsense, and it knows no more than who never was. */
+static void remembers_where_the_lane_was(void **state)
+{
+    (void)state;
+    enum { FRAMES = 300, FILLED = 30, LAPSE = 200 };
+    static double heading[2][FRAMES], offset[2][FRAMES];
+    struct passage p;
+    enter(&p, "nasty", true);
+    int count = 0;
+    for (int i = 0; i < FRAMES; i++) {
+        struct sl_track_pose pose;
+        struct sl_detect_motion moved = go_to(&p, 0.2 * i, &pose);
+        for (int k = 0; k < KINDS && i > 0; k++)
+            if (k == TOLD || (k != UNTOLD && i < LAPSE))
+                sl_detector_moved(p.detectors[k], &moved);
+        moved.turned_rad = (double)NAN;
+        if (i == LAPSE)
+            sl_detector_moved(p.detectors[CONFUSED], &moved);
+        struct sl_detection found[KINDS];
+        for (int k = 0; k < KINDS; k++)
+            found[k] = run_one(&p, k);
+        if (i == LAPSE) {
+            assert_memory_not_equal(&found[TOLD], &found[UNTOLD], sizeof found[0]);
+            assert_memory_equal(&found[STOPPED], &found[UNTOLD], sizeof found[0]);
+            assert_memory_equal(&found[CONFUSED], &found[UNTOLD], sizeof found[0]);
+        }
+        if (i < FILLED || found[TOLD].state == SL_LANE_LOST)
+            continue;
+        for (int k = TOLD; k <= UNTOLD; k++) {
+            heading[k][count] = fabs((double)found[k].heading_error_rad);
+            offset[k][count] = fabs((double)found[k].lateral_offset_m);
+        }
+        count++;
+    }
+    leave(&p);
+    assert_true(count > FRAMES / 2);
+    double median[2][2];
+    for (int k = TOLD; k <= UNTOLD; k++) {
+        median[0][k] = share(heading[k], count, 0.5) * 180 / M_PI;
+        median[1][k] = share(offset[k], count, 0.5) * 100;
+    }
+    print_message("told: %.2f deg, %.1f cm; not told: %.2f deg, %.1f cm\n", median[0][TOLD],
+                  median[1][TOLD], median[0][UNTOLD], median[1][UNTOLD]);
+    assert_true(median[0][TOLD] < 0.3 && median[0][TOLD] < 0.5 * median[0][UNTOLD]);
+    assert_true(median[1][TOLD] < 2 && median[1][TOLD] < 0.7 * median[1][UNTOLD]);
+}
+
+/* Each frame for itself means that. */
+static void remembers_nothing_untracked(void **state)
+{
+    (void)state;
+    struct passage p;
+    enter(&p, "nasty", false);
+    for (int i = 0; i < 40; i++) {
+        struct sl_track_pose pose;
+        const struct sl_detect_motion moved = go_to(&p, 0.2 * i, &pose);
+        sl_detector_moved(p.detectors[TOLD], &moved);
+        const struct sl_detection told = run_one(&p, TOLD), untold = run_one(&p, UNTOLD);
+        assert_memory_equal(&told, &untold, sizeof told);
+    }
+    leave(&p);
+}
+
 /* Out on the grass there is no lane, by day or night. */
 static void no_markings(void **state)
 {
@@ -222,9 +344,15 @@ static void no_markings(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(day),         cmocka_unit_test(dusk), cmocka_unit_test(night),
-        cmocka_unit_test(glare),       cmocka_unit_test(rain), cmocka_unit_test(worn),
+        cmocka_unit_test(day),
+        cmocka_unit_test(dusk),
+        cmocka_unit_test(night),
+        cmocka_unit_test(glare),
+        cmocka_unit_test(rain),
+        cmocka_unit_test(worn),
         cmocka_unit_test(no_markings),
+        cmocka_unit_test(remembers_where_the_lane_was),
+        cmocka_unit_test(remembers_nothing_untracked),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -113,17 +113,20 @@ static void forgets(void **state)
 
 /* From one lane to the one at its right: at every moment one of both is told, and
  * the new one once most of the vehicle is in it. */
-static void changes_lanes(void **state)
+static void change_lanes(bool told)
 {
-    (void)state;
     const struct sl_detect_config config = paint_config();
     start(config);
     for (int i = 0; i <= 70; i++) {
+        const struct sl_detect_motion moved = {.ahead_m = 0.2,
+                                               .aside_m = i > 0 && i <= 60 ? -3.5 / 60 : 0};
         struct paint_scene scene = paint_usual;
         struct sl_frame_info info;
         scene.second_lane = true;
         scene.offset_m = -3.5 * fmin(i, 60) / 60;
         paint_road(&config, &scene, nv12, &info);
+        if (told)
+            sl_detector_moved(tracking, &moved);
         struct sl_detection found = run(tracking, &info);
         assert_int_not_equal(found.state, SL_LANE_LOST);
         double left = fabs((double)found.lateral_offset_m - scene.offset_m);
@@ -137,6 +140,13 @@ static void changes_lanes(void **state)
         if (scene.offset_m < -2.5)
             assert_true(is_right);
     }
+}
+
+static void changes_lanes(void **state)
+{
+    (void)state;
+    change_lanes(false);
+    change_lanes(true);
 }
 
 /* Brighter paint that shows up beside the lane, such as that of road works, is
