@@ -134,8 +134,8 @@ static void look(const struct sl_detector *d, struct filter *f, const struct sl_
         update(f, by, (double)(sum / weight), INFLATION * noise / (double)weight);
 }
 
-/* A place that was seen earlier, when the filter is at it or, no more than the way
- * that it is kept, ahead of it. It may be the next lane's middle. False if it says
+/* A place that was seen earlier, when the filter is at it or has come to the rear
+ * axle, which has passed it. It may be the next lane's middle. False if it says
  * otherwise than what has been seen since: then it has no say. */
 static bool recall(const struct sl_road *road, struct filter *f,
                    const struct sl_passed_place *place)
@@ -150,7 +150,7 @@ static bool recall(const struct sl_road *road, struct filter *f,
         expected += at[i] * f->state[i];
     const double noise = INFLATION * place->sd * place->sd + wandered(f, fabs(h), bend);
     const double off = remainder(place->y - expected, road->p[SL_WIDTH]);
-    if (off * off >= (double)(GATE * GATE) * (known(f, at) + noise))
+    if (!(off * off < (double)(GATE * GATE) * (known(f, at) + noise)))
         return false;
     update(f, at, off, noise);
     return true;

@@ -2,7 +2,8 @@
  * the settings say. This is what `skylane run` runs.
  *
  *   camera  fills frames into bus.camera (unless another process does)
- *   detect  bus.camera -> lanes -> bus.detection (unless another process does)
+ *   detect  bus.camera, bus.odometry -> lanes -> bus.detection (unless another
+ *           process does)
  *   control bus.detection, bus.odometry -> law, safety, limits -> actuator
  *
  * With detect.detector = zmq a bridge of ordinary priority asks a detection server

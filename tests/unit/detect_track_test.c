@@ -228,6 +228,40 @@ static void doubts_leaps(void **state)
     }
 }
 
+/* Nor does it move sideways by less than that while its odometry says that it drove
+ * straight on: then what is seen is another line. */
+static void doubts_what_its_motion_rules_out(void **state)
+{
+    (void)state;
+    const struct sl_detect_config config = paint_config();
+    const struct sl_detect_motion straight_on = {
+        .ahead_m = 0.2, .ahead_sd_m = 0.002, .turned_sd_rad = 0.0002};
+    enum { FILLED = 30, FRAMES = 60 };
+    for (int told = 0; told <= 1; told++) {
+        int doubted = 0, first = -1, last = -1;
+        start(config);
+        for (int i = 0; i < FRAMES; i++) {
+            struct paint_scene scene = paint_usual;
+            struct sl_frame_info info;
+            scene.offset_m = i < FILLED ? 0 : 0.45;
+            paint_road(&config, &scene, nv12, &info);
+            if (told)
+                sl_detector_moved(tracking, &straight_on);
+            const struct sl_detection found = run(tracking, &info);
+            if (found.confidence >= 0.3f * run(fresh, &info).confidence)
+                continue;
+            doubted++;
+            first = first < 0 ? i : first;
+            last = i;
+        }
+        const bool expected =
+            told ? doubted >= 5 && first == FILLED && last < FILLED + 15 : doubted == 0;
+        if (!expected)
+            fail_msg("%s: %d frames in doubt, from %d to %d", told ? "told" : "not told", doubted,
+                     first, last);
+    }
+}
+
 /* Frames without any paint: no lane is told, and the same one afterwards. */
 static void survives_gaps(void **state)
 {
@@ -251,9 +285,13 @@ static void survives_gaps(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(learns_width_and_pitch), cmocka_unit_test(forgets),
-        cmocka_unit_test(changes_lanes),          cmocka_unit_test(waits_before_it_believes),
-        cmocka_unit_test(doubts_leaps),           cmocka_unit_test(survives_gaps),
+        cmocka_unit_test(learns_width_and_pitch),
+        cmocka_unit_test(forgets),
+        cmocka_unit_test(changes_lanes),
+        cmocka_unit_test(waits_before_it_believes),
+        cmocka_unit_test(doubts_leaps),
+        cmocka_unit_test(survives_gaps),
+        cmocka_unit_test(doubts_what_its_motion_rules_out),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
