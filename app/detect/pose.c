@@ -29,6 +29,9 @@ enum { SIDEWAYS, SINE, CURVATURE, WIDTH, STATES };
 /* Where little is known, candidates may be off by so many variances more. */
 #define KNOWN_MOST 4.0
 #define GATE       3.0f
+/* Fewer places than these are what is left of a stretch where hardly anything was
+ * seen, and as good as that was. */
+#define PLACES_LEAST 6
 /* By so much of a marking's width the lane's middle is a matter of taste: of double
  * lines, one or the middle of both may be meant. */
 #define MEANT 0.25
@@ -162,16 +165,17 @@ static int pass(const struct sl_detector *d, struct filter *f, double back)
 {
     int agree = 0;
     const struct sl_road *road = &d->near;
+    const int count = d->passed_count >= PLACES_LEAST ? d->passed_count : 0;
     const double meant = MEANT * d->config.marking_width_m;
     const double shared = f->p[SIDEWAYS][SIDEWAYS] + meant * meant;
     double sine;
-    for (int i = 0; i <= d->passed_count; i++) {
-        const double x = i < d->passed_count ? fmax(d->passed[i].x, back) : back;
+    for (int i = 0; i <= count; i++) {
+        const double x = i < count ? fmax(d->passed[i].x, back) : back;
         if (x > f->x)
             continue;
         (void)sl_road_centre(road, 0.5 * (x + f->x), &sine);
         move(f, x, sine);
-        if (i < d->passed_count)
+        if (i < count)
             agree += recall(road, f, &d->passed[i]) ? 1 : -1;
     }
     /* In what they share they are no better than this picture. */
