@@ -7,13 +7,15 @@
 #define WAIT_NS     (20 * SL_NS_PER_MS)
 #define PATIENCE_NS (2 * SL_NS_PER_S) /* then the user is told what is waited for */
 
-/* How the vehicle moved since the detector's last frame, as far as it is measured. */
-static void tell_motion(struct sl_drive *drive, uint64_t exposed_ns)
+/* What the vehicle measured of its motion. Read in each round, whether there is a
+ * frame or not: the bus is then found before the path is warm. */
+static void take_odometry(struct sl_drive *drive)
 {
     struct sl_detect_node *node = &drive->detect;
-    struct sl_odometry odometry;
-    struct sl_detect_motion moved;
     struct sl_motion_config *vehicle = &node->motion.config;
+    struct sl_odometry odometry;
+    if (node->odometry == NULL)
+        return;
     const double asked_rad =
         atomic_load_explicit(&drive->control.asked_steering_rad, memory_order_relaxed);
     vehicle->understeer_rads2pm =
@@ -22,6 +24,12 @@ static void tell_motion(struct sl_drive *drive, uint64_t exposed_ns)
         atomic_load_explicit(&drive->control.rear_slip_rads2pm, memory_order_relaxed);
     while (sl_bus_read_next(node->odometry, &odometry, sizeof odometry, NULL) == 0)
         sl_motion_add(&node->motion, &odometry, asked_rad);
+}
+
+/* How the vehicle moved since the detector's last frame, as far as it is measured. */
+static void tell_motion(struct sl_detect_node *node, uint64_t exposed_ns)
+{
+    struct sl_detect_motion moved;
     if (node->looked_at_ns != 0 &&
         sl_motion_between(&node->motion, node->looked_at_ns, exposed_ns, &moved))
         sl_detector_moved(node->detector, &moved);
@@ -38,7 +46,7 @@ static bool detect(struct sl_drive *drive, const struct sl_bus_view *frame,
     /* The frame may come from another process: nothing in it is trusted. */
     if (sl_frame_check(&info, frame->size, NULL) != 0)
         return false;
-    tell_motion(drive, info.exposed_ns);
+    tell_motion(&drive->detect, info.exposed_ns);
     if (sl_detector_run(drive->detect.detector, &info, frame->data, out) != 0)
         return false;
     out->frame_id = info.frame_id;
@@ -66,6 +74,7 @@ int sl_detect_node_look(struct sl_drive *drive, uint64_t *attached, struct sl_lo
     memset(look, 0, sizeof *look);
     const int rc = drive->lockstep ? sl_bus_acquire_next(node->reader, &frame)
                                    : sl_bus_acquire_newest(node->reader, &frame);
+    take_odometry(drive);
     if (rc != 0)
         return rc;
     const bool restarted = sl_bus_reader_attached(node->reader) != *attached;
@@ -120,6 +129,8 @@ void *sl_detect_node_main(void *argument)
         int rc = sl_bus_wait(node->reader, sl_clock_now_ns() + WAIT_NS);
         if (rc == 0)
             rc = sl_detect_node_look(drive, &attached, &look);
+        else
+            take_odometry(drive);
         if (rc == 0 && look.usable)
             sl_bus_write(node->writer, &look.lane, sizeof look.lane, look.lane.exposed_ns);
         sl_detect_node_tell(drive, rc, &look, &log);
