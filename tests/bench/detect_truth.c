@@ -317,10 +317,11 @@ static void simulated(int frames)
         lost += measure_nothing((enum sl_sim_light)light, nowhere);
     printf("off the road: no lane in %d of %d frames\n", lost,
            nowhere * DRIVE_FRAMES * SL_SIM_LIGHT_COUNT);
+    static const char *const titles[MODES] = {"simulated, each frame by itself",
+                                              "simulated, with the frames before",
+                                              "simulated, driven"};
     for (int mode = 0; mode < MODES; mode++)
-        print_reliability(mode == STILL ? "simulated, each frame by itself"
-                                        : "simulated, with the frames before",
-                          &reliability[mode]);
+        print_reliability(titles[mode], &reliability[mode]);
 }
 
 /* ---- labelled footage ---- */
