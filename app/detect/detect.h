@@ -68,8 +68,8 @@ struct sl_detect_motion {
  * next is run. A detector that is told remembers where it saw the lane's middle
  * until the vehicle has passed it: offset and heading become several times more
  * accurate where roads change their bends. What was remembered is forgotten by a
- * frame before which nothing was told, and by numbers that no vehicle's motion has
- * (NAN among them). Nothing is remembered without config.track. */
+ * frame before which nothing was told, and by numbers that no vehicle's motion has:
+ * more than three lane widths or a radian, or NAN. Nothing is remembered without config.track. */
 void sl_detector_moved(struct sl_detector *detector, const struct sl_detect_motion *motion);
 
 /* Finds the lane. `info` and `pixels` are a frame of any format but MJPEG that

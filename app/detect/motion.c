@@ -35,8 +35,11 @@ void sl_motion_add(struct sl_motion *motion, const struct sl_odometry *odometry,
                                       .speed_mps = (double)odometry->speed_mps};
     if (!speed || (!turn && !(fabs(steering_rad) <= STEERING_MOST_RAD)))
         return;
-    if (motion->count > 0 && sample.at_ns <= motion->samples[motion->count - 1].at_ns)
+    const uint64_t last_ns = motion->count > 0 ? motion->samples[motion->count - 1].at_ns : 0;
+    if (sample.at_ns == last_ns)
         return;
+    if (sample.at_ns < last_ns)
+        motion->count = 0;
     if (turn) {
         sample.yaw_rate_radps = (double)odometry->yaw_rate_radps;
         sample.yaw_rate_sd_radps = GYRO_SD_RADPS + GYRO_SHARE * fabs(sample.yaw_rate_radps);

@@ -40,7 +40,8 @@ void sl_motion_init(struct sl_motion *motion, const struct sl_motion_config *con
 /* Another measurement. `asked_steering_rad`, left positive, is what the vehicle was
  * told, for a vehicle that measures neither yaw rate nor steering; NAN if nobody
  * knows. Passed over without a finite speed, without anything that tells how the
- * vehicle turns, and when it is not later than the last one. */
+ * vehicle turns, and at the time of the last one. An earlier time is another clock's,
+ * such as that of a simulator that was started again: what was known is forgotten. */
 void sl_motion_add(struct sl_motion *motion, const struct sl_odometry *odometry,
                    double asked_steering_rad);
 

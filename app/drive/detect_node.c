@@ -22,7 +22,10 @@ static void take_odometry(struct sl_drive *drive)
         atomic_load_explicit(&drive->control.understeer_rads2pm, memory_order_relaxed);
     vehicle->rear_slip_rads2pm =
         atomic_load_explicit(&drive->control.rear_slip_rads2pm, memory_order_relaxed);
-    while (sl_bus_read_next(node->odometry, &odometry, sizeof odometry, NULL) == 0)
+    /* No more than are kept, however fast somebody writes. */
+    for (int i = 0; i < SL_MOTION_SAMPLES &&
+                    sl_bus_read_next(node->odometry, &odometry, sizeof odometry, NULL) == 0;
+         i++)
         sl_motion_add(&node->motion, &odometry, asked_rad);
 }
 

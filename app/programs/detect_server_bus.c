@@ -67,7 +67,10 @@ static void tell_motion(struct bus_server *server, uint64_t exposed_ns)
 {
     struct sl_odometry odometry;
     struct sl_detect_motion moved;
-    while (sl_bus_read_next(server->odometry, &odometry, sizeof odometry, NULL) == 0)
+    /* No more than are kept, however fast somebody writes. */
+    for (int i = 0; i < SL_MOTION_SAMPLES &&
+                    sl_bus_read_next(server->odometry, &odometry, sizeof odometry, NULL) == 0;
+         i++)
         sl_motion_add(&server->motion, &odometry, (double)NAN);
     if (server->looked_at_ns != 0 &&
         sl_motion_between(&server->motion, server->looked_at_ns, exposed_ns, &moved))

@@ -104,10 +104,26 @@ static void passes_over_what_cannot_be(void **unused)
     sl_motion_add(&m, &odometry, 0);
     assert_false(sl_motion_between(&m, START, START + MS, &moved));
     add(&m, START, 1, 0);
-    add(&m, START, 50, 0);      /* the same time again */
-    add(&m, START - MS, 50, 0); /* and an earlier one */
+    add(&m, START, 50, 0); /* the same time again */
     assert_true(sl_motion_between(&m, START, START + 10 * MS, &moved));
     near(moved.ahead_m, 0.01, 1e-6);
+}
+
+/* A simulator that is started again, and a time that cannot be. */
+static void begins_anew_with_another_clock(void **unused)
+{
+    (void)unused;
+    struct sl_motion m;
+    struct sl_detect_motion moved;
+    sl_motion_init(&m, &ROLLS);
+    for (uint64_t i = 0; i < 10; i++)
+        add(&m, 2 * START + i * 10 * MS, 7, 0);
+    add(&m, UINT64_MAX, 7, 0);
+    for (uint64_t i = 0; i < 10; i++)
+        add(&m, START + i * 10 * MS, 1, 0);
+    assert_true(sl_motion_between(&m, START, START + 90 * MS, &moved));
+    near(moved.ahead_m, 0.09, 1e-6);
+    assert_false(sl_motion_between(&m, 2 * START, 2 * START + 90 * MS, &moved));
 }
 
 /* Without a gyroscope: by steering, measured or asked for, as far as tyres grip. */
@@ -157,9 +173,13 @@ static void slips_in_bends(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(adds_up_what_was_measured),   cmocka_unit_test(keeps_the_newest),
-        cmocka_unit_test(knows_what_it_does_not_know), cmocka_unit_test(passes_over_what_cannot_be),
-        cmocka_unit_test(turns_by_its_steering),       cmocka_unit_test(slips_in_bends),
+        cmocka_unit_test(adds_up_what_was_measured),
+        cmocka_unit_test(keeps_the_newest),
+        cmocka_unit_test(knows_what_it_does_not_know),
+        cmocka_unit_test(passes_over_what_cannot_be),
+        cmocka_unit_test(turns_by_its_steering),
+        cmocka_unit_test(slips_in_bends),
+        cmocka_unit_test(begins_anew_with_another_clock),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
