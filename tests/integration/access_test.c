@@ -60,9 +60,7 @@ static void start_net(const char *first, const char *second)
 {
     program_start(&net, NULL, "net", "--broadcast", "tcp://*:0", "--actions", "tcp://*:0", first,
                   second, NULL);
-    const uint64_t give_up = sl_clock_now_ns() + PATIENCE_NS;
-    while (!program_said(&net, "listening on"))
-        assert_true(sl_clock_now_ns() < give_up);
+    program_must_say(&net, "listening on");
     read_address("broadcasting on ", broadcast_at);
     read_address("listening on ", actions_at);
 }
@@ -271,9 +269,7 @@ static void strangers_are_not_answered_by_a_detection_server(void **unused)
     struct sl_detect_answer answer;
     assert_int_equal(sl_frame_layout(&info, SL_FORMAT_GRAY8, 64, 48), 0);
     program_start(&server, NULL, "detect", "--config", SETTINGS, "--port", "0", NULL);
-    const uint64_t give_up = sl_clock_now_ns() + PATIENCE_NS;
-    while (!program_said(&server, "listens on"))
-        assert_true(sl_clock_now_ns() < give_up);
+    program_must_say(&server, "listens on");
     struct program saved = net;
     net = server;
     char url[96];
@@ -331,14 +327,12 @@ static void pairing_and_revoking_count_at_once(void **unused)
     struct sl_keys_pair vehicle;
     start_net(NULL, NULL);
     assert_true(program_said(&net, "broadcasting on tcp://127.0.0.1:"));
-    assert_true(program_said(&net, "nobody is paired"));
+    program_must_say(&net, "nobody is paired");
     assert_int_equal(sl_keys_own(keys, SL_KEYS_OF_VEHICLE, &vehicle, &err), 0);
     void *own = connect_as(ZMQ_SUB, broadcast_at, OWN);
     assert_true(hears(own, 5000));
     allow(&laptop, SL_ROLE_DRIVER, "laptop");
-    const uint64_t give_up = sl_clock_now_ns() + PATIENCE_NS;
-    while (!program_said(&net, "broadcasting on tcp://0.0.0.0:"))
-        assert_true(sl_clock_now_ns() < give_up);
+    program_must_say(&net, "broadcasting on tcp://0.0.0.0:");
     void *watch = connect_with(ZMQ_SUB, broadcast_at, &laptop, vehicle.public_key);
     void *actions = connect_with(ZMQ_PUB, actions_at, &laptop, vehicle.public_key);
     assert_true(gets_through(actions, watch, "ping", reason));
@@ -353,7 +347,7 @@ static void pairing_and_revoking_count_at_once(void **unused)
     }
     assert_false(hears(watch, SILENCE_MS));
     assert_false(gets_through(actions, own, "ping", reason));
-    assert_true(program_said(&net, "nobody is paired"));
+    program_must_say(&net, "nobody is paired");
 }
 
 static void without_keys_everybody_sees_that(void **unused)
@@ -361,7 +355,7 @@ static void without_keys_everybody_sees_that(void **unused)
     (void)unused;
     char reason[32];
     start_net("--insecure", NULL);
-    assert_true(program_said(&net, "no keys (--insecure)"));
+    program_must_say(&net, "no keys (--insecure)");
     void *watch = connect_as(ZMQ_SUB, broadcast_at, NOTHING);
     void *actions = connect_as(ZMQ_PUB, actions_at, NOTHING);
     cJSON *state = next_state(watch);

@@ -665,9 +665,7 @@ static void what_came_meanwhile_comes_in_order(void **unused)
     open_writer(SL_BUS_STATE, SL_RECORD_STATE, sizeof state);
     sl_bus_write(writer, &state, sizeof state, 1);
     BUS_START("dump", SL_BUS_STATE, "--count", "6", "--timeout", "10");
-    const uint64_t give_up = sl_clock_now_ns() + 10 * SL_NS_PER_S;
-    while (!program_said(&bus_program, "}\n") && sl_clock_now_ns() < give_up)
-        sl_clock_sleep_until_ns(sl_clock_now_ns() + SL_NS_PER_MS);
+    program_must_say(&bus_program, "}\n");
     program_signal(&bus_program, SIGSTOP);
     assert_int_equal(waitid(P_PID, (id_t)bus_program.pid, &info, WSTOPPED), 0);
     for (int i = 0; i < 5; i++)
@@ -739,9 +737,7 @@ static void several_pictures_get_numbers(void **unused)
     assert_int_equal(mkdir("a.b", 0777), 0);
     BUS_START("dump", SL_BUS_CAMERA, "--count", "2", "--out", "a.b/f", "--format", "pgm",
               "--timeout", "10");
-    const uint64_t give_up = sl_clock_now_ns() + 10 * SL_NS_PER_S;
-    while (!program_said(&bus_program, "a.b/f-000001: ") && sl_clock_now_ns() < give_up)
-        sl_clock_sleep_until_ns(sl_clock_now_ns() + SL_NS_PER_MS);
+    program_must_say(&bus_program, "a.b/f-000001: ");
     publish_frame(&info);
     assert_int_equal(bus_run_end(), 0);
     pnm_pixels("a.b/f-000001", '5');

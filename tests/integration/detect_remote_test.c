@@ -230,16 +230,6 @@ static void must_have_used_nothing(void)
     counts_must_add_up();
 }
 
-static void must_say(const char *text)
-{
-    const uint64_t give_up = sl_clock_now_ns() + SECONDS;
-    while (!program_said(&vehicle, text)) {
-        if (sl_clock_now_ns() > give_up)
-            fail_msg("it does not say \"%s\"; see %s", text, vehicle.output);
-        sl_clock_sleep_until_ns(sl_clock_now_ns() + 10 * SL_NS_PER_MS);
-    }
-}
-
 /* ---- good answers ---- */
 
 static void lanes_have_the_frames_identity_and_our_clock(void **unused)
@@ -527,7 +517,8 @@ static void vehicle_may_be_first(void **unused)
     zmq_close(server);
     server = NULL;
     start_vehicle("1000", NULL);
-    must_say("no server takes questions there; start one with \"skylane detect --port");
+    program_must_say(&vehicle,
+                     "no server takes questions there; start one with \"skylane detect --port");
     bind_server();
     serve(20000, answer_well, drives_by_ours);
     finish();
@@ -543,7 +534,7 @@ static void silent_server_is_left_and_taken_back(void **unused)
     start_vehicle("300", NULL);
     serve(20000, answer_well, drives_by_ours);
     const uint64_t silent_ns = sl_clock_now_ns();
-    must_say("does not answer within 300 ms");
+    program_must_say(&vehicle, "does not answer within 300 ms");
     assert_true(sl_clock_now_ns() - silent_ns < 5 * SL_NS_PER_S);
     while (sl_bus_read_next(lanes, &lane, sizeof lane, NULL) == 0) {
     }
@@ -565,7 +556,7 @@ static void nobody_else_detects_if_so_set(void **unused)
     struct sl_detection lane;
     struct question q;
     start_vehicle("300", "detect.when_gone=stop");
-    must_say("nothing to drive by, and tcp://");
+    program_must_say(&vehicle, "nothing to drive by, and tcp://");
     assert_int_not_equal(sl_bus_read_newest(lanes, &lane, sizeof lane, NULL), 0);
     while (take_question(&q)) { /* those that were given up */
     }

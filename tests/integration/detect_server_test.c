@@ -65,16 +65,6 @@ static int end(void **unused)
     return 0;
 }
 
-static void must_say(const struct program *p, const char *text)
-{
-    const uint64_t give_up = sl_clock_now_ns() + SECONDS;
-    while (!program_said(p, text)) {
-        if (sl_clock_now_ns() > give_up)
-            fail_msg("it does not say \"%s\"; see %s", text, p->output);
-        sl_clock_sleep_until_ns(sl_clock_now_ns() + 10 * SL_NS_PER_MS);
-    }
-}
-
 /* Until it has said so that often. */
 static void must_say_again(const struct program *p, const char *text, int times)
 {
@@ -137,7 +127,7 @@ static void start_zmq_server(void)
 {
     program_start(&server, NULL, "detect", "--config", SETTINGS, "--port",
                   port[0] == '\0' ? "0" : port, NULL);
-    must_say(&server, "listens on tcp://127.0.0.1:");
+    program_must_say(&server, "listens on tcp://127.0.0.1:");
     char said[4096] = {0};
     FILE *from = fopen(server.output, "r");
     assert_non_null(from);
@@ -232,15 +222,15 @@ static void bus_server_may_be_first(void **unused)
 {
     (void)unused;
     start_bus_server();
-    must_say(&server, "waits for a camera or the simulator: nobody writes bus camera_feed");
+    program_must_say(&server, "waits for a camera or the simulator: nobody writes bus camera_feed");
     start_sim();
-    must_say(&server, "frames come: NV12 of 800 x 600 px on bus camera_feed");
+    program_must_say(&server, "frames come: NV12 of 800 x 600 px on bus camera_feed");
     must_detect();
     kill_hard(&sim);
-    must_say(&server, "the camera is gone, waits for the next");
+    program_must_say(&server, "the camera is gone, waits for the next");
     start_sim();
     must_detect();
-    must_say(&server, "frames come again");
+    program_must_say(&server, "frames come again");
     program_signal(&server, SIGTERM);
     assert_int_equal(program_wait(&server, 10), 0);
     assert_true(program_said(&server, " a second: "));
@@ -251,14 +241,14 @@ static void simulator_may_be_first(void **unused)
 {
     (void)unused;
     start_sim();
-    must_say(&sim, "no lanes come on bus detection_results");
+    program_must_say(&sim, "no lanes come on bus detection_results");
     start_bus_server();
-    must_say(&sim, "skylane sim: lanes come on bus detection_results");
+    program_must_say(&sim, "skylane sim: lanes come on bus detection_results");
     must_detect();
     kill_hard(&server);
-    must_say(&sim, "with this camera's settings again"); /* told for the second time */
+    program_must_say(&sim, "with this camera's settings again"); /* told for the second time */
     start_bus_server();
-    must_say(&sim, "lanes come again");
+    program_must_say(&sim, "lanes come again");
     must_detect();
 }
 
@@ -270,7 +260,7 @@ static void new_camera_begins_a_new_ring(void **unused)
     start_sim();
     must_detect();
     kill_hard(&sim);
-    must_say(&server, "the camera is gone");
+    program_must_say(&server, "the camera is gone");
     struct sl_detection old;
     struct sl_bus_reader *late =
         reader_of(SL_BUS_DETECTION, SL_RECORD_DETECTION, sizeof(struct sl_detection));
@@ -351,7 +341,7 @@ static void jpeg_frames_are_decoded(void **unused)
                                            .planes = {{0, lie ? 8192 : 0}}};
         memcpy(loan.meta, &info, sizeof info);
         sl_bus_publish(camera, &loan, size / 2, sl_clock_now_ns());
-        must_say(&server, "a frame cannot be used");
+        program_must_say(&server, "a frame cannot be used");
         sl_clock_sleep_until_ns(sl_clock_now_ns() + 100 * SL_NS_PER_MS);
     }
     program_signal(&server, SIGTERM);
@@ -366,7 +356,7 @@ static void second_server_is_refused(void **unused)
 {
     (void)unused;
     start_bus_server();
-    must_say(&server, "waits for a camera");
+    program_must_say(&server, "waits for a camera");
     struct program second;
     program_start(&second, NULL, "detect", "--config", SETTINGS, NULL);
     assert_int_equal(program_wait(&second, 10), 1);
@@ -388,18 +378,18 @@ static void either_side_may_come_and_go(void **unused)
     (void)unused;
     program_stop(&server); /* its port is known, and free */
     start_asking_sim();
-    must_say(&sim, "nobody answers at tcp://127.0.0.1:");
+    program_must_say(&sim, "nobody answers at tcp://127.0.0.1:");
     start_zmq_server();
-    must_say(&sim, "answers\n");
+    program_must_say(&sim, "answers\n");
     must_detect();
     kill_hard(&server);
     must_say_again(&sim, "goes on asking", 2);
     start_zmq_server();
-    must_say(&sim, "answers again, after");
+    program_must_say(&sim, "answers again, after");
     must_detect();
     kill_hard(&sim);
     start_asking_sim();
-    must_say(&server, "client 2 asks");
+    program_must_say(&server, "client 2 asks");
     must_detect();
     program_signal(&server, SIGTERM);
     assert_int_equal(program_wait(&server, 10), 0);
@@ -510,11 +500,11 @@ static void hanging_server_is_told(void **unused)
 {
     (void)unused;
     start_asking_sim();
-    must_say(&sim, "answers\n");
+    program_must_say(&sim, "answers\n");
     program_signal(&server, SIGSTOP);
-    must_say(&sim, "goes on asking");
+    program_must_say(&sim, "goes on asking");
     program_signal(&server, SIGCONT);
-    must_say(&sim, "answers again");
+    program_must_say(&sim, "answers again");
     must_detect();
     program_signal(&sim, SIGTERM);
     assert_int_equal(program_wait(&sim, 10), 0);
@@ -580,7 +570,7 @@ static void least_recent_client_gives_way(void **unused)
         clients[c] = client_of();
         assert_int_equal(call(clients[c], &info, memory).reply.status, SL_DETECT_OK);
     }
-    must_say(&server, "the least recently seen gives way");
+    program_must_say(&server, "the least recently seen gives way");
     /* It is answered all the same when it comes back. */
     assert_int_equal(call(clients[0], &info, memory).reply.status, SL_DETECT_OK);
     for (int c = 0; c < SL_DETECT_CLIENTS_MAX + 2; c++)
@@ -661,7 +651,7 @@ static void rubbish_is_answered_and_harms_nobody(void **unused)
         assert_true(reply.problem.text[0] != '\0');
     }
     raw_close(&raw);
-    must_say(&server, "further ones are counted");
+    program_must_say(&server, "further ones are counted");
 
     /* Not even ZMQ. */
     const int tcp = socket(AF_INET, SOCK_STREAM, 0);

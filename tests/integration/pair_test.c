@@ -49,20 +49,10 @@ static int end(void **unused)
     return 0;
 }
 
-static void must_say(const struct program *p, const char *text)
-{
-    const uint64_t give_up = sl_clock_now_ns() + SECONDS * SL_NS_PER_S;
-    while (!program_said(p, text)) {
-        if (sl_clock_now_ns() > give_up)
-            fail_msg("it does not say \"%s\"; see %s", text, p->output);
-        sl_clock_sleep_until_ns(sl_clock_now_ns() + 5 * SL_NS_PER_MS);
-    }
-}
-
 static void must_end(struct program *p, int status, const char *text)
 {
     assert_int_equal(program_wait(p, SECONDS), status);
-    must_say(p, text);
+    program_must_say(p, text);
     unlink(p->output);
 }
 
@@ -89,7 +79,7 @@ static void show_code(const char *role, const char *minutes)
     setenv("SKYLANE_KEYS", vehicle_folder, 1);
     program_start(&vehicle, NULL, "pair", "--port", "0", "--name", "car", "--role", role,
                   "--minutes", minutes, NULL);
-    must_say(&vehicle, "Ctrl-C ends it.");
+    program_must_say(&vehicle, "Ctrl-C ends it.");
     word_behind(&vehicle, "Pairing code:   ", code, sizeof code);
     word_behind(&vehicle, "--port ", port, sizeof port);
     snprintf(endpoint, sizeof endpoint, "tcp://127.0.0.1:%s", port);
@@ -264,7 +254,7 @@ static void a_wrong_code_is_a_lost_try(void **unused)
         snprintf(told, sizeof told, "tries left: %d", left);
         assert_non_null(strstr(err.text, told));
         snprintf(told, sizeof told, "wrong code from 127.0.0.1; tries left: %d", left);
-        must_say(&vehicle, told);
+        program_must_say(&vehicle, told);
     }
     assert_int_equal(list_of(vehicle_folder, SL_KEYS_ALLOWED).count, 0);
     assert_int_equal(list_of(laptop_folder, SL_KEYS_VEHICLES).count, 0);

@@ -106,6 +106,16 @@ bool program_said(const struct program *p, const char *text)
     return strstr(content, text) != NULL;
 }
 
+void program_must_say(const struct program *p, const char *text)
+{
+    const uint64_t give_up_ns = sl_clock_now_ns() + 20 * SL_NS_PER_S;
+    while (!program_said(p, text)) {
+        if (sl_clock_now_ns() > give_up_ns)
+            fail_msg("it does not say \"%s\"; see %s", text, p->output);
+        sl_clock_sleep_until_ns(sl_clock_now_ns() + 5 * SL_NS_PER_MS);
+    }
+}
+
 int program_stop(struct program *p)
 {
     if (p->pid <= 0)

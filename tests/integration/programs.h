@@ -35,6 +35,10 @@ void program_signal(const struct program *p, int signal_number);
 /* True if its output so far holds the text. */
 bool program_said(const struct program *p, const char *text);
 
+/* Waits until its output holds the text: its lines come one by one. Fails the test
+ * after 20 s. */
+void program_must_say(const struct program *p, const char *text);
+
 /* SIGTERM and wait. Does nothing if it does not run. */
 int program_stop(struct program *p);
 

@@ -103,16 +103,6 @@ static void await_end(pid_t pid)
     }
 }
 
-static void await_words(const struct program *program, const char *words)
-{
-    const uint64_t give_up_ns = sl_clock_now_ns() + PATIENCE * SL_NS_PER_S;
-    while (!program_said(program, words)) {
-        if (sl_clock_now_ns() > give_up_ns)
-            fail_msg("it does not say \"%s\"", words);
-        pause_ms(20);
-    }
-}
-
 static int times_said(const struct program *program, const char *words)
 {
     static char text[65536];
@@ -156,7 +146,7 @@ static void killed_net_comes_back_and_the_vehicle_does_not_notice(void **unused)
     for (int i = 0; i < 4; i++) {
         net = await_child(run.pid, "skylane-net", net);
         if (i == 0)
-            await_words(&run, "broadcasting on tcp://127.0.0.1:");
+            program_must_say(&run, "broadcasting on tcp://127.0.0.1:");
         kill(net, SIGKILL);
     }
     net = await_child(run.pid, "skylane-net", net);
@@ -187,14 +177,14 @@ static void taken_port_is_told_once_and_the_vehicle_drives(void **unused)
     snprintf(broadcast, sizeof broadcast, "net.broadcast=tcp://127.0.0.1:%d",
              port_of_this_machine(true));
     start_drive("net.start=yes");
-    await_words(&run, "nobody can watch: skylane-net ended with status 1: tcp://127.0.0.1:");
+    program_must_say(&run, "nobody can watch: skylane-net ended with status 1: tcp://127.0.0.1:");
     pause_ms(1500); /* three tries more */
     assert_int_equal(times_said(&run, "is taken by another program"), 1);
     assert_true(await_state(states, 5000, driving, &state));
     /* Who held it lets go: it is tried again. */
     close(held_port_fd);
     held_port_fd = -1;
-    await_words(&run, "broadcasting on tcp://127.0.0.1:");
+    program_must_say(&run, "broadcasting on tcp://127.0.0.1:");
 }
 
 static void net_is_left_out_where_nobody_wants_it(void **unused)
@@ -257,7 +247,7 @@ static int await_page(void)
 {
     static char text[65536];
     int port = 0;
-    await_words(&sim, "watch and command it in a browser: http://127.0.0.1:");
+    program_must_say(&sim, "watch and command it in a browser: http://127.0.0.1:");
     FILE *from = fopen(sim.output, "r");
     text[fread(text, 1, sizeof text - 1, from)] = '\0';
     fclose(from);
@@ -349,8 +339,9 @@ static void taken_port_of_the_page_is_told_once(void **unused)
     need_page();
     snprintf(port, sizeof port, "%d", port_of_this_machine(true));
     start_sim("--drive", "--web-port", port);
-    await_words(&sim, "driving on without a page (--web-port PORT puts it elsewhere): skylane-view "
-                      "ended with status 1: port ");
+    program_must_say(&sim,
+                     "driving on without a page (--web-port PORT puts it elsewhere): skylane-view "
+                     "ended with status 1: port ");
     pause_ms(1500);
     assert_int_equal(times_said(&sim, "driving on without a page"), 1);
     assert_true(await_state(states, 30000, driving, &state));
@@ -361,7 +352,7 @@ static void raw_frames_are_warned_of(void **unused)
     (void)unused;
     start_sim(NULL, "--broadcast-images", "--no-noise");
     /* 800x600 in NV12, 30 a second */
-    await_words(&sim, "21.6 MB/s for each who subscribes");
+    program_must_say(&sim, "21.6 MB/s for each who subscribes");
 }
 
 static void scripts_get_no_page(void **unused)
