@@ -22,8 +22,8 @@
 static const char HELP[] =
     "net_bench - what watching the vehicle costs, and whether it costs control anything\n"
     "\n"
-    "usage: net_bench [--rounds N] [--seconds N] [--kills N] [--rate HZ] [--port N]\n"
-    "                 [--core N] [--slow-core] [--json FILE] [--markdown] [--smoke]\n"
+    "usage: net_bench [--rounds N] [--seconds N] [--kills N] [--rate HZ] [--width PX]\n"
+    "                 [--port N] [--core N] [--slow-core] [--json FILE] [--markdown] [--smoke]\n"
     "\n"
     "One drive: simulator, vehicle and the skylane net that the vehicle starts, at 30 frames of\n"
     "800x600 a second. Each round has nobody watch (twice), one viewer, ten subscribers (one\n"
@@ -39,6 +39,8 @@ static const char HELP[] =
     "  --seconds N    of each slot of a round (5); killing takes as long as it does\n"
     "  --kills N      in all (50)\n"
     "  --rate HZ      of the camera (30); more give more samples from camera to actuator\n"
+    "  --width PX     of the pictures (800), which are three quarters as high: small ones leave\n"
+    "                 more of a slow core to those who disturb\n"
     "  --port N       first of three TCP ports (15557), below those that the kernel hands out\n"
     "  --core N       of the control path, and of nothing else that is started here; without\n"
     "                 it, all share all cores\n"
@@ -60,7 +62,7 @@ static const char HELP[] =
     "exit status: 0 (measured, limits kept), 1 (failed, or a limit passed: OVER), 2 (misuse)\n";
 
 struct bench {
-    int64_t rounds, seconds, kills, rate_hz, port, core;
+    int64_t rounds, seconds, kills, rate_hz, width_px, port, core;
     const char *json;
     bool markdown, smoke;
     struct vehicle vehicle;
@@ -264,12 +266,15 @@ static int measure(struct bench *b, struct sl_error *err)
     }
     if (!room)
         return sl_error_set(err, -ENOMEM, "no memory for the figures");
-    const int core = (int)b->core;
-    sl_thread_keep_off(&core, 1); /* and whoever is started */
+    const struct vehicle_setup setup = {.port = (int)b->port,
+                                        .camera_hz = (int)b->rate_hz,
+                                        .width_px = (int)b->width_px,
+                                        .core = (int)b->core};
+    sl_thread_keep_off(&setup.core, 1); /* and whoever is started */
     int rc = peers_open(&b->peers, (int)b->port, err);
     progress("waiting until it drives", 0, 0);
     if (rc == 0)
-        rc = vehicle_start(&b->vehicle, (int)b->port, (int)b->rate_hz, core, err);
+        rc = vehicle_start(&b->vehicle, &setup, err);
     if (rc == 0)
         rc = run_rounds(b, err);
     progress("the encoder alone", 0, 0);
@@ -330,15 +335,26 @@ static int bench(struct bench *b)
 
 int main(int argc, char **argv)
 {
-    static const struct option OPTIONS[] = {
-        {"rounds", required_argument, NULL, 'r'}, {"seconds", required_argument, NULL, 's'},
-        {"kills", required_argument, NULL, 'k'},  {"port", required_argument, NULL, 'p'},
-        {"rate", required_argument, NULL, 'f'},   {"core", required_argument, NULL, 'c'},
-        {"json", required_argument, NULL, 'j'},   {"markdown", no_argument, NULL, 'm'},
-        {"slow-core", no_argument, NULL, 'C'},    {"smoke", no_argument, NULL, 'S'},
-        {"help", no_argument, NULL, 'h'},         {0}};
-    static struct bench b = {
-        .rounds = 10, .seconds = 5, .kills = 50, .rate_hz = 30, .core = -1, .port = 15557};
+    static const struct option OPTIONS[] = {{"rounds", required_argument, NULL, 'r'},
+                                            {"seconds", required_argument, NULL, 's'},
+                                            {"kills", required_argument, NULL, 'k'},
+                                            {"port", required_argument, NULL, 'p'},
+                                            {"rate", required_argument, NULL, 'f'},
+                                            {"core", required_argument, NULL, 'c'},
+                                            {"width", required_argument, NULL, 'w'},
+                                            {"json", required_argument, NULL, 'j'},
+                                            {"markdown", no_argument, NULL, 'm'},
+                                            {"slow-core", no_argument, NULL, 'C'},
+                                            {"smoke", no_argument, NULL, 'S'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {0}};
+    static struct bench b = {.rounds = 10,
+                             .seconds = 5,
+                             .kills = 50,
+                             .rate_hz = 30,
+                             .width_px = 800,
+                             .core = -1,
+                             .port = 15557};
     struct sl_error err = {0};
     opterr = 0;
     for (int option; (option = getopt_long(argc, argv, ":h", OPTIONS, NULL)) != -1;) {
@@ -355,6 +371,9 @@ int main(int argc, char **argv)
             break;
         case 'f':
             rc = sl_cli_integer(optarg, "--rate", 10, 120, &b.rate_hz, &err);
+            break;
+        case 'w':
+            rc = sl_cli_integer(optarg, "--width", 160, 1600, &b.width_px, &err);
             break;
         case 'p':
             rc = sl_cli_integer(optarg, "--port", 1, 65533, &b.port, &err);

@@ -46,11 +46,16 @@ struct command {
 #define VEHICLE_PICTURES_HZ 30 /* that skylane net sends at most */
 #define VEHICLE_QUALITY     80
 
-/* Starts simulator and vehicle, which starts skylane net on `port` (broadcast),
- * the next (actions) and the one after (figures), and waits until it drives. The
- * control path runs on `core` (-1: any). 0, or what failed; vehicle_stop() cleans
- * up in either case. */
-int vehicle_start(struct vehicle *v, int port, int camera_hz, int core, struct sl_error *err);
+struct vehicle_setup {
+    int port;      /* of the broadcast; the next is of actions, the one after of figures */
+    int camera_hz; /* frames a second */
+    int width_px;  /* of a frame, which is three quarters as high */
+    int core;      /* of the control path; -1: any */
+};
+
+/* Starts simulator and vehicle, which starts skylane net, and waits until it
+ * drives. 0, or what failed; vehicle_stop() cleans up in either case. */
+int vehicle_start(struct vehicle *v, const struct vehicle_setup *setup, struct sl_error *err);
 void vehicle_stop(struct vehicle *v);
 
 /* Takes the commands that came since: to be called ten times a second. 0, or

@@ -25,6 +25,7 @@
 #define SLOW_BYTES_PER_S 50000.0
 #define AGAIN_MS         20 /* who lost its vehicle tries again so often */
 #define GARBAGE_BYTES    64
+#define QUEUE            900 /* messages under way: ZMQ's queue, of 1000, drops none */
 #define SETTLE_NS        (50 * SL_NS_PER_MS)
 #define BEHIND_NS        (10 * SL_NS_PER_MS)
 
@@ -50,6 +51,15 @@ static void *paired(struct peer_counts *counts, int kind, const char *endpoint)
 static void add(_Atomic uint64_t *to, uint64_t count)
 {
     atomic_fetch_add_explicit(to, count, memory_order_relaxed);
+}
+
+/* What the other side's kernel has taken. ZMQ drops what it cannot send, without
+ * a word: what was given to it tells nothing. */
+static uint64_t acknowledged(int fd)
+{
+    struct tcp_info info = {0};
+    socklen_t size = sizeof info;
+    return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 ? info.tcpi_bytes_acked : 0;
 }
 
 /* ---- those who watch ---- */
@@ -90,19 +100,10 @@ struct flood {
     struct peer_counts *counts;
     void *socket, *events; /* of its connection */
     bool actions;
-    int fd;                   /* of the connection; -1: none at present */
-    uint64_t earlier, before; /* messages of earlier connections; bytes that do not count */
-    unsigned sent;
+    int fd;                     /* of the connection; -1: none at present */
+    uint64_t earlier, before;   /* messages of earlier connections; bytes that do not count */
+    unsigned sent, sent_before; /* in all; up to this connection */
 };
-
-/* What the other side's kernel has taken. ZMQ drops what it cannot send, without
- * a word: what was given to it tells nothing. */
-static uint64_t acknowledged(const struct flood *f)
-{
-    struct tcp_info info = {0};
-    socklen_t size = sizeof info;
-    return getsockopt(f->fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 ? info.tcpi_bytes_acked : 0;
-}
 
 /* What became of the connection; false if nothing did. */
 static bool take_event(struct flood *f, int flags)
@@ -117,7 +118,8 @@ static bool take_event(struct flood *f, int flags)
     if (number != ZMQ_EVENT_CONNECTED)
         f->fd = -1;
     f->earlier = f->counts->messages;
-    f->before = acknowledged(f);
+    f->before = acknowledged(f->fd);
+    f->sent_before = f->sent;
     return true;
 }
 
@@ -152,21 +154,22 @@ static void send_garbage(struct flood *f)
  * all of them arrive. */
 static double measure_message(struct flood *f)
 {
-    enum { SAMPLE = 900, STILL = 4 };
-    const uint64_t before = acknowledged(f);
+    enum { SAMPLE = QUEUE, STILL = 4 };
+    const uint64_t before = acknowledged(f->fd);
     for (int i = 0; i < SAMPLE; i++)
         send_garbage(f);
     uint64_t last = before;
     for (int still = 0; still < STILL || last == before;) {
         sl_clock_sleep_until_ns(sl_clock_now_ns() + SETTLE_NS);
-        const uint64_t now = acknowledged(f);
+        const uint64_t now = acknowledged(f->fd);
         still = now == last ? still + 1 : 0;
         last = now;
     }
     return (double)(last - before) / SAMPLE;
 }
 
-/* A hundred messages a millisecond, as far as the other side takes them. */
+/* A hundred messages a millisecond, as far as the other side takes them: what more is
+ * offered to ZMQ costs only the core that both sides may share. */
 _Noreturn static void flood(struct peer_counts *counts, const char *endpoint, bool actions)
 {
     struct flood f = {.counts = counts, .actions = actions, .fd = -1};
@@ -177,14 +180,15 @@ _Noreturn static void flood(struct peer_counts *counts, const char *endpoint, bo
     zmq_connect(f.socket, endpoint);
     await_connection(&f);
     const double message_bytes = measure_message(&f);
-    f.before = acknowledged(&f);
+    f.before = acknowledged(f.fd);
+    f.sent_before = f.sent;
     for (uint64_t next_ns = sl_clock_now_ns();;) {
-        for (int i = 0; i < FLOOD_HZ / 1000; i++)
+        const uint64_t now = acknowledged(f.fd); /* 0: the connection has just gone */
+        const double taken = now > f.before ? (double)(now - f.before) / message_bytes : 0;
+        for (int i = 0; i < FLOOD_HZ / 1000 && f.sent - f.sent_before < taken + QUEUE; i++)
             send_garbage(&f);
-        const uint64_t now = acknowledged(&f); /* 0: the connection has just gone */
         if (now > f.before)
-            atomic_store_explicit(&counts->messages,
-                                  f.earlier + (uint64_t)((double)(now - f.before) / message_bytes),
+            atomic_store_explicit(&counts->messages, f.earlier + (uint64_t)taken,
                                   memory_order_relaxed);
         /* A vehicle that cannot keep up may hang up; ZMQ then connects again. */
         while (take_event(&f, ZMQ_DONTWAIT))
@@ -198,42 +202,78 @@ _Noreturn static void flood(struct peer_counts *counts, const char *endpoint, bo
 
 /* ---- those who are not ---- */
 
+enum {
+    MESSAGES = 128, /* of a stranger's connection */
+    AT_ONCE = 16,   /* connections of a stranger: each waits for a turn of the vehicle's */
+};
+
 /* Every other time what a client without encryption would say and send, else bytes
- * that mean nothing. The vehicle hangs up when it has read the beginning. */
-_Noreturn static void intrude(struct peer_counts *counts, int port)
+ * that mean nothing. */
+static void say_garbage(int fd, unsigned number)
 {
-    enum { MESSAGES = 64, BATCH = MESSAGES * GARBAGE_BYTES };
     static const uint8_t GREETING[64] = {0xff, 0,    0, 0, 0,   0,   0,   0,
                                          0,    0x7f, 3, 0, 'N', 'U', 'L', 'L'};
-    uint8_t bytes[BATCH], answer[256];
-    uint64_t next_ns = sl_clock_now_ns();
-    for (unsigned number = 0;; number++) {
-        next_ns += SL_NS_PER_S * MESSAGES / FLOOD_HZ;
+    uint8_t bytes[MESSAGES * GARBAGE_BYTES];
+    memset(bytes, (int)number, sizeof bytes);
+    if ((number & 2) != 0) {
+        memcpy(bytes, GREETING, sizeof GREETING);
+        for (int i = 1; i < MESSAGES; i++) { /* flags, size */
+            bytes[i * GARBAGE_BYTES] = 0;
+            bytes[i * GARBAGE_BYTES + 1] = GARBAGE_BYTES - 2;
+        }
+    }
+    send(fd, bytes, sizeof bytes, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+/* A connection to one of the two ports; -1: none. */
+static int come_in(int port)
+{
+    const struct sockaddr_in to = {.sin_family = AF_INET,
+                                   .sin_port = htons((uint16_t)port),
+                                   .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    const struct timeval patience = {.tv_usec = 100000};
+    const struct linger reset = {.l_onoff = 1}; /* no port is kept waiting */
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    if (connect(fd, (const struct sockaddr *)&to, sizeof to) == 0)
+        return fd;
+    close(fd);
+    return -1;
+}
+
+/* The vehicle hangs up when it has read the beginning. How many messages arrived:
+ * of those that do not fit into the vehicle's buffer, the first. */
+static uint64_t leave(int fd)
+{
+    uint8_t answer[256];
+    while (recv(fd, answer, sizeof answer, 0) > 0)
+        ;
+    const uint64_t messages = acknowledged(fd) / GARBAGE_BYTES;
+    close(fd);
+    return messages;
+}
+
+_Noreturn static void intrude(struct peer_counts *counts, int port)
+{
+    int fds[AT_ONCE];
+    unsigned number = 0;
+    for (uint64_t next_ns = sl_clock_now_ns();;) {
+        uint64_t messages = 0;
+        for (int i = 0; i < AT_ONCE; i++, number++) {
+            fds[i] = come_in(port + (int)(number & 1));
+            if (fds[i] >= 0)
+                say_garbage(fds[i], number);
+        }
+        for (int i = 0; i < AT_ONCE; i++)
+            if (fds[i] >= 0)
+                messages += leave(fds[i]);
+        add(&counts->messages, messages);
+        next_ns += SL_NS_PER_S * messages / FLOOD_HZ;
         const uint64_t now_ns = sl_clock_sleep_until_ns(next_ns);
-        next_ns = now_ns > next_ns + BEHIND_NS ? now_ns : next_ns;
-        const struct sockaddr_in to = {.sin_family = AF_INET,
-                                       .sin_port = htons((uint16_t)(port + (int)(number & 1))),
-                                       .sin_addr = {htonl(INADDR_LOOPBACK)}};
-        memset(bytes, (int)number, sizeof bytes);
-        if ((number & 2) != 0) {
-            memcpy(bytes, GREETING, sizeof GREETING);
-            for (int i = 1; i < MESSAGES; i++) { /* flags, size */
-                bytes[i * GARBAGE_BYTES] = 0;
-                bytes[i * GARBAGE_BYTES + 1] = GARBAGE_BYTES - 2;
-            }
-        }
-        const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        const struct timeval patience = {.tv_usec = 100000};
-        const struct linger reset = {.l_onoff = 1}; /* no port is kept waiting */
-        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-        setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
-        if (connect(fd, (const struct sockaddr *)&to, sizeof to) == 0) {
-            const ssize_t sent = send(fd, bytes, sizeof bytes, MSG_NOSIGNAL);
-            while (recv(fd, answer, sizeof answer, 0) > 0)
-                ;
-            add(&counts->messages, sent > 0 ? (uint64_t)sent / GARBAGE_BYTES : 0);
-        }
-        close(fd);
+        if (now_ns > next_ns + BEHIND_NS) /* nor is here */
+            next_ns = now_ns;
     }
 }
 

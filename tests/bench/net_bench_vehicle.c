@@ -130,9 +130,26 @@ static int check_port(int port, struct sl_error *err)
                                strerror(code));
 }
 
-int vehicle_start(struct vehicle *v, int port, int camera_hz, int core, struct sl_error *err)
+#define CAMERA_SETTINGS 6
+
+/* The view of board/sim/skylane.ini's camera, at another size. */
+static void set_camera(char options[CAMERA_SETTINGS][40], int width_px)
 {
-    char camera[40], detect[40], control[40];
+    const int height_px = width_px * 3 / 4;
+    const double focal_px = 0.7 * width_px;
+    snprintf(options[0], 40, "-ocamera.width_px=%d", width_px);
+    snprintf(options[1], 40, "-ocamera.height_px=%d", height_px);
+    snprintf(options[2], 40, "-ocamera.fx_px=%g", focal_px);
+    snprintf(options[3], 40, "-ocamera.fy_px=%g", focal_px);
+    snprintf(options[4], 40, "-ocamera.cx_px=%g", (width_px - 1) / 2.0);
+    snprintf(options[5], 40, "-ocamera.cy_px=%g", (height_px - 1) / 2.0);
+}
+
+int vehicle_start(struct vehicle *v, const struct vehicle_setup *setup, struct sl_error *err)
+{
+    const int port = setup->port;
+    const int core = setup->core;
+    char camera[40], detect[40], control[40], picture[CAMERA_SETTINGS][40];
     char keys[80], rate[16], broadcast[64], actions[64], metrics[64];
     *v = (struct vehicle){.core = core};
     for (int i = 0; i < 3; i++)
@@ -144,13 +161,14 @@ int vehicle_start(struct vehicle *v, int port, int camera_hz, int core, struct s
     snprintf(keys, sizeof keys, "%s/keys", v->folder);
     setenv("SKYLANE_BUS_DIR", v->folder, 1);
     setenv("SKYLANE_KEYS", keys, 1);
-    snprintf(rate, sizeof rate, "%d", camera_hz);
+    snprintf(rate, sizeof rate, "%d", setup->camera_hz);
     snprintf(broadcast, sizeof broadcast, "-onet.broadcast=tcp://127.0.0.1:%d", port);
     snprintf(actions, sizeof actions, "-onet.actions=tcp://127.0.0.1:%d", port + 1);
     snprintf(metrics, sizeof metrics, "-onet.metrics=127.0.0.1:%d", port + 2);
     snprintf(camera, sizeof camera, "-orealtime.camera_cpu=%d", core);
     snprintf(detect, sizeof detect, "-orealtime.detect_cpu=%d", core);
     snprintf(control, sizeof control, "-orealtime.control_cpu=%d", core);
+    set_camera(picture, setup->width_px);
     int rc = open_reader(&v->commands, SL_BUS_COMMAND, SL_RECORD_COMMAND, sizeof(struct sl_command),
                          err);
     if (rc == 0)
@@ -159,7 +177,9 @@ int vehicle_start(struct vehicle *v, int port, int camera_hz, int core, struct s
         return rc;
     const char *sim[] = {"skylane-sim", "--headless", "--viewer",
                          "none",        "--track",    SL_SOURCE_DIR "/tools/sim/tracks/oval.ini",
-                         "--rate",      rate,         NULL};
+                         "--rate",      rate,         picture[0],
+                         picture[1],    picture[2],   picture[3],
+                         picture[4],    picture[5],   NULL};
     const char *run[] = {"skylane-run",
                          "--quiet",
                          "--config",
@@ -173,6 +193,12 @@ int vehicle_start(struct vehicle *v, int port, int camera_hz, int core, struct s
                          camera,
                          detect,
                          control,
+                         picture[0],
+                         picture[1],
+                         picture[2],
+                         picture[3],
+                         picture[4],
+                         picture[5],
                          NULL};
     v->sim = start(v, sim);
     v->run = start(v, run);
@@ -312,7 +338,7 @@ static int encode_all(struct sl_bus_reader *frames, struct sl_jpeg_encoder *enco
         struct sl_frame_info info;
         if (sl_bus_wait(frames, sl_clock_now_ns() + SL_NS_PER_S) != 0 ||
             sl_bus_acquire_newest(frames, &view) != 0 || view.size > sizeof pixels)
-            return sl_error_set(err, -EPIPE, "the simulator sends no frames of 800x600");
+            return sl_error_set(err, -EPIPE, "the simulator sends no frames");
         memcpy(&info, view.meta, sizeof info);
         memcpy(pixels, view.data, view.size);
         sl_bus_release(frames, &view);
