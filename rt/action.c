@@ -27,6 +27,20 @@ const char *sl_action_name(uint32_t kind)
     return kind > 0 && kind < KINDS ? NAMES[kind] : "unknown";
 }
 
+/* Why, in words: of a request that came at the wrong time, what the vehicle does. */
+static const char *refusal(const struct sl_state *state)
+{
+    static const char *const DOES[SL_MODE_COUNT] = {
+        [SL_MODE_DISARMED] = "the vehicle is disarmed; arm it first",
+        [SL_MODE_ARMED] = "the vehicle is armed, and drives as soon as the lane is good",
+        [SL_MODE_DRIVING] = "the vehicle drives",
+        [SL_MODE_PAUSED] = "the vehicle is paused; resume lets it drive on",
+        [SL_MODE_SAFE_STOP] = "the vehicle is in a safe stop; arm it to drive again",
+    };
+    const bool wrong_time = state->action_reason == SL_REASON_MODE && state->mode < SL_MODE_COUNT;
+    return wrong_time ? DOES[state->mode] : sl_reason_text(state->action_reason);
+}
+
 /* Sends what only lacks its times. */
 static int send(const char *action_bus, const char *state_bus, struct sl_action action,
                 unsigned timeout_ms, struct sl_error *err)
@@ -74,7 +88,7 @@ static int send(const char *action_bus, const char *state_bus, struct sl_action 
         rc = 0;
         if (state.action_reason != SL_REASON_NONE)
             rc = sl_error_set(err, -EPERM, "%s was refused: %s", sl_action_name(kind),
-                              sl_reason_text(state.action_reason));
+                              refusal(&state));
     }
     if (rc == -ETIMEDOUT)
         sl_error_set(err, rc, "nobody answered within %u ms; is \"skylane run\" running? (%s)",

@@ -32,6 +32,17 @@ static const char HELP[] =
     "\n"
     "exit status: 0 (accepted), 1 (refused, or nobody answered), 2 (misuse)\n";
 
+static int unknown_action(const char *word)
+{
+    for (uint32_t kind = SL_ACTION_ARM; kind <= SL_ACTION_SET; kind++) {
+        const char *name = sl_action_name(kind);
+        if (sl_cli_distance(word, name, 3) < 3)
+            return sl_cli_misuse(VERB, "there is no action \"%.60s\"; did you mean \"%s\"?", word,
+                                 name);
+    }
+    return sl_cli_misuse(VERB, "there is no action \"%.60s\"", word);
+}
+
 int main(int argc, char **argv)
 {
     enum { OPT_ACTION_BUS = 256, OPT_STATE_BUS, OPT_TIMEOUT };
@@ -72,9 +83,9 @@ int main(int argc, char **argv)
     }
     if (optind == argc)
         return sl_cli_misuse(VERB, "name one of arm, disarm, pause, resume, stop, respawn, set");
-    uint32_t kind = sl_action_parse(argv[optind]);
+    const uint32_t kind = sl_action_parse(argv[optind]);
     if (kind == 0)
-        return sl_cli_misuse(VERB, "there is no action \"%s\"", argv[optind]);
+        return unknown_action(argv[optind]);
     const bool set = kind == SL_ACTION_SET;
     if (set && (optind != argc - 2 || strchr(argv[optind + 1], '=') == NULL))
         return sl_cli_misuse(VERB, "set takes SECTION.KEY=VALUE, such as control.speed_mps=5");

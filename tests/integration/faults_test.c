@@ -236,7 +236,7 @@ static void requests_are_answered(void **unused)
     assert_true(await_state(states, 2000, paused, &state));
     assert_int_equal(sl_action_send(SL_BUS_ACTION, SL_BUS_STATE, SL_ACTION_PAUSE, 2000, &err),
                      -EPERM);
-    assert_non_null(strstr(err.text, "pause was refused"));
+    assert_non_null(strstr(err.text, "pause was refused: the vehicle is paused"));
     assert_int_equal(sl_action_send(SL_BUS_ACTION, SL_BUS_STATE, SL_ACTION_RESUME, 2000, &err), 0);
     must_drive();
     assert_int_equal(sl_action_send(SL_BUS_ACTION, SL_BUS_STATE, SL_ACTION_STOP, 2000, &err), 0);
@@ -262,7 +262,7 @@ static void requests_are_answered(void **unused)
     assert_int_equal(program_wait(&action, 10), 0);
     program_start(&action, NULL, "action", "resume", NULL);
     assert_int_equal(program_wait(&action, 10), 1);
-    assert_true(program_said(&action, "resume was refused"));
+    assert_true(program_said(&action, "resume was refused: the vehicle is disarmed; arm it first"));
     arm_when_it_stands();
     must_drive();
     assert_int_equal(sl_action_send(SL_BUS_ACTION, SL_BUS_STATE, SL_ACTION_RESPAWN, 2000, &err), 0);
@@ -483,6 +483,7 @@ static void misuse_is_told(void **unused)
         {"sim", "--light=noon", "noon", 2},
         {"sim", "--wear=2", "--wear is 2", 2},
         {"action", "dance", "there is no action \"dance\"", 2},
+        {"action", "paus", "did you mean \"pause\"?", 2},
     };
     for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
         struct program p;
