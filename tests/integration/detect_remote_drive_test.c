@@ -18,7 +18,6 @@
 #include "tests/integration/programs.h"
 
 #define SETTINGS   SL_SOURCE_DIR "/board/sim/skylane.ini"
-#define SECONDS    (20 * SL_NS_PER_S)
 #define TIMEOUT_MS 100
 #define MAX_M      0.25 /* as for the built-in detector, in tests/integration/laps */
 
@@ -28,35 +27,12 @@ static char url[64], port[8], report_path[128];
 
 /* ---- helpers ---- */
 
-static int times_said(const struct program *p, const char *text)
-{
-    static char said[65536];
-    int found = 0;
-    FILE *from = fopen(p->output, "r");
-    assert_non_null(from);
-    said[fread(said, 1, sizeof said - 1, from)] = '\0';
-    fclose(from);
-    for (const char *at = said; (at = strstr(at, text)) != NULL; at++)
-        found++;
-    return found;
-}
-
-static void must_say(const struct program *p, const char *text, int times)
-{
-    const uint64_t give_up = sl_clock_now_ns() + SECONDS;
-    while (times_said(p, text) < times) {
-        if (sl_clock_now_ns() > give_up)
-            fail_msg("it does not say \"%s\" %d times; see %s", text, times, p->output);
-        sl_clock_sleep_until_ns(sl_clock_now_ns() + 5 * SL_NS_PER_MS);
-    }
-}
-
 /* On a free port the first time, then on the same one. */
 static void start_server(void)
 {
     program_start(&server, NULL, "detect", "--config", SETTINGS, "--port",
                   port[0] == '\0' ? "0" : port, NULL);
-    must_say(&server, "listens on tcp://127.0.0.1:", 1);
+    program_must_say(&server, "listens on tcp://127.0.0.1:");
     char said[4096];
     FILE *from = fopen(server.output, "r");
     assert_non_null(from);
@@ -119,7 +95,7 @@ static void start_vehicle(const char *option)
     program_start(&vehicle, NULL, "run", "--config", SETTINGS, "-o", "safety.recover_source=false",
                   "--detector", "zmq", "--detector-url", url, "--detector-timeout", timeout,
                   "--json", report_path, "-o", option, NULL);
-    must_say(&vehicle, " are driven by", 1);
+    program_must_say(&vehicle, " are driven by");
     assert_true(await_state(states, 15000, drives_fast, &state));
 }
 
@@ -190,9 +166,9 @@ static void built_in_detector_takes_over_and_gives_back(void **unused)
     const double gap_ms = longest_gap_ms(kill_server);
     print_message("%.1f ms without a lane when the server was killed\n", gap_ms);
     assert_true(gap_ms < 34 + TIMEOUT_MS + 20);
-    must_say(&vehicle, "the built-in detector drives, and tcp://", 1);
+    program_must_say(&vehicle, "the built-in detector drives, and tcp://");
     start_server();
-    must_say(&vehicle, " are driven by again, after", 1);
+    program_must_say(&vehicle, " are driven by again, after");
     cJSON *report = finish(0);
     must_have_driven_well(report);
     assert_int_equal(counted(report, "takeovers"), 1);
@@ -212,9 +188,9 @@ static void hanging_server_is_replaced_and_its_late_answers_dropped(void **unuse
     (void)unused;
     start_vehicle("detect.when_gone=builtin");
     assert_true(longest_gap_ms(stop_server) < 34 + TIMEOUT_MS + 20);
-    must_say(&vehicle, "the built-in detector drives, and tcp://", 1);
+    program_must_say(&vehicle, "the built-in detector drives, and tcp://");
     program_signal(&server, SIGCONT);
-    must_say(&vehicle, " are driven by again, after", 1);
+    program_must_say(&vehicle, " are driven by again, after");
     cJSON *report = finish(0);
     must_have_driven_well(report);
     assert_int_equal(counted(report, "takeovers"), 1);
@@ -230,10 +206,10 @@ static void vehicle_stops_if_so_set(void **unused)
     kill_server();
     assert_true(await_state(states, 2000, stopped, &state));
     assert_int_equal(state.stop_reason, SL_REASON_DETECTOR_STALL);
-    must_say(&vehicle, "nothing to drive by, and tcp://", 1);
+    program_must_say(&vehicle, "nothing to drive by, and tcp://");
     /* It comes back; whoever stands at the car says when to drive on. */
     start_server();
-    must_say(&vehicle, " are driven by again, after", 1);
+    program_must_say(&vehicle, " are driven by again, after");
     cJSON *report = finish(1);
     assert_int_equal(counted(report, "builtin_frames"), 0);
     assert_string_equal(

@@ -65,27 +65,6 @@ static int end(void **unused)
     return 0;
 }
 
-/* Until it has said so that often. */
-static void must_say_again(const struct program *p, const char *text, int times)
-{
-    static char said[65536];
-    const uint64_t give_up = sl_clock_now_ns() + SECONDS;
-    for (;;) {
-        int found = 0;
-        FILE *from = fopen(p->output, "r");
-        assert_non_null(from);
-        said[fread(said, 1, sizeof said - 1, from)] = '\0';
-        fclose(from);
-        for (const char *at = said; (at = strstr(at, text)) != NULL; at++)
-            found++;
-        if (found >= times)
-            return;
-        if (sl_clock_now_ns() > give_up)
-            fail_msg("it says \"%s\" only %d times; see %s", text, found, p->output);
-        sl_clock_sleep_until_ns(sl_clock_now_ns() + 10 * SL_NS_PER_MS);
-    }
-}
-
 /* A lane whose frame was exposed from now on. */
 static void must_detect(void)
 {
@@ -383,7 +362,7 @@ static void either_side_may_come_and_go(void **unused)
     program_must_say(&sim, "answers\n");
     must_detect();
     kill_hard(&server);
-    must_say_again(&sim, "goes on asking", 2);
+    program_must_say_again(&sim, "goes on asking", 2);
     start_zmq_server();
     program_must_say(&sim, "answers again, after");
     must_detect();

@@ -96,22 +96,35 @@ void program_signal(const struct program *p, int signal_number)
 
 bool program_said(const struct program *p, const char *text)
 {
+    return program_times_said(p, text) > 0;
+}
+
+int program_times_said(const struct program *p, const char *text)
+{
     static char content[65536];
+    int times = 0;
     FILE *from = fopen(p->output, "r");
     if (from == NULL)
-        return false;
+        return 0;
     size_t n = fread(content, 1, sizeof content - 1, from);
     content[n] = '\0';
     fclose(from);
-    return strstr(content, text) != NULL;
+    for (const char *at = content; (at = strstr(at, text)) != NULL; at++)
+        times++;
+    return times;
 }
 
 void program_must_say(const struct program *p, const char *text)
 {
+    program_must_say_again(p, text, 1);
+}
+
+void program_must_say_again(const struct program *p, const char *text, int times)
+{
     const uint64_t give_up_ns = sl_clock_now_ns() + 20 * SL_NS_PER_S;
-    while (!program_said(p, text)) {
+    for (int said; (said = program_times_said(p, text)) < times;) {
         if (sl_clock_now_ns() > give_up_ns)
-            fail_msg("it does not say \"%s\"; see %s", text, p->output);
+            fail_msg("it says \"%s\" %d times instead of %d; see %s", text, said, times, p->output);
         sl_clock_sleep_until_ns(sl_clock_now_ns() + 5 * SL_NS_PER_MS);
     }
 }

@@ -35,9 +35,13 @@ void program_signal(const struct program *p, int signal_number);
 /* True if its output so far holds the text. */
 bool program_said(const struct program *p, const char *text);
 
-/* Waits until its output holds the text: its lines come one by one. Fails the test
- * after 20 s. */
+/* How often its output so far holds the text. */
+int program_times_said(const struct program *p, const char *text);
+
+/* Waits until its output holds the text, that often: its lines come one by one. Fails
+ * the test after 20 s. */
 void program_must_say(const struct program *p, const char *text);
+void program_must_say_again(const struct program *p, const char *text, int times);
 
 /* SIGTERM and wait. Does nothing if it does not run. */
 int program_stop(struct program *p);

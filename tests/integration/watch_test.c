@@ -103,19 +103,6 @@ static void await_end(pid_t pid)
     }
 }
 
-static int times_said(const struct program *program, const char *words)
-{
-    static char text[65536];
-    FILE *from = fopen(program->output, "r");
-    assert_non_null(from);
-    text[fread(text, 1, sizeof text - 1, from)] = '\0';
-    fclose(from);
-    int count = 0;
-    for (const char *at = text; (at = strstr(at, words)) != NULL; at++)
-        count++;
-    return count;
-}
-
 static bool driving(const struct sl_state *state)
 {
     return state->mode == SL_MODE_DRIVING;
@@ -154,7 +141,7 @@ static void killed_net_comes_back_and_the_vehicle_does_not_notice(void **unused)
     assert_int_equal(state.page_faults, 0);
     assert_int_equal(state.allocations, 0);
     assert_int_equal(state.stop_count, 0);
-    assert_int_equal(times_said(&run, "skylane-net was ended by signal 9"), 1);
+    assert_int_equal(program_times_said(&run, "skylane-net was ended by signal 9"), 1);
     program_signal(&run, SIGTERM);
     program_wait(&run, 20);
     await_end(net);
@@ -179,7 +166,7 @@ static void taken_port_is_told_once_and_the_vehicle_drives(void **unused)
     start_drive("net.start=yes");
     program_must_say(&run, "nobody can watch: skylane-net ended with status 1: tcp://127.0.0.1:");
     pause_ms(1500); /* three tries more */
-    assert_int_equal(times_said(&run, "is taken by another program"), 1);
+    assert_int_equal(program_times_said(&run, "is taken by another program"), 1);
     assert_true(await_state(states, 5000, driving, &state));
     /* Who held it lets go: it is tried again. */
     close(held_port_fd);
@@ -343,7 +330,7 @@ static void taken_port_of_the_page_is_told_once(void **unused)
                      "driving on without a page (--web-port PORT puts it elsewhere): skylane-view "
                      "ended with status 1: port ");
     pause_ms(1500);
-    assert_int_equal(times_said(&sim, "driving on without a page"), 1);
+    assert_int_equal(program_times_said(&sim, "driving on without a page"), 1);
     assert_true(await_state(states, 30000, driving, &state));
 }
 

@@ -187,6 +187,13 @@ static void must_stop_for(enum sl_reason reason)
                  sl_reason_text(state.stop_reason), sl_reason_text(reason));
 }
 
+static void must_say(const char *text)
+{
+    const uint64_t begin_ns = sl_clock_now_ns();
+    program_must_say(&run, text);
+    assert_true(sl_clock_now_ns() - begin_ns < 5 * SL_NS_PER_S);
+}
+
 static pid_t child(const char *name)
 {
     pid_t pid = 0;
@@ -288,10 +295,10 @@ static void a_camera_that_stands_still_stops_it_and_its_return_drives_on(void **
     must_stop_for(SL_REASON_CAMERA_STALL);
     await(at_rest, since_ns, 10000, "camera stands still: motor at rest");
     assert_int_equal(await_camera(in_trouble, "its trouble").trouble, SL_CAMERA_STALLED);
-    program_must_say(&run, "no new frame");
+    must_say("no new frame");
     screen.picture = ROAD;
     must_drive();
-    program_must_say(&run, "camera: good again after");
+    must_say("camera: good again after");
     (void)await_camera(recovered, "how long that took");
 }
 
@@ -304,7 +311,7 @@ static void a_black_camera_stops_it(void **unused)
     const uint64_t since_ns = sl_clock_now_ns();
     must_stop_for(SL_REASON_CAMERA_BLIND);
     await(at_rest, since_ns, 10000, "camera is black: motor at rest");
-    program_must_say(&run, "black");
+    must_say("black");
     screen.picture = ROAD;
     must_drive();
 }
@@ -321,7 +328,7 @@ static void broken_frames_are_dropped_and_counted(void **unused)
     must_not_have_stopped_for_pictures(stops);
     must_drive();
     assert_true(camera_status().dropped_corrupt >= before + 5);
-    program_must_say(&run, "broken frames were dropped");
+    must_say("broken frames were dropped");
 }
 
 static void a_dead_camera_process_is_started_anew(void **unused)
@@ -398,13 +405,13 @@ static void a_wire_that_fails_stops_it(void **unused)
     must_drive();
     i2c_stub_set_fault("fail", -1);
     must_stop_for(SL_REASON_ACTUATOR);
-    program_must_say(&run, "no chip answers at I2C address 0x40");
+    must_say("no chip answers at I2C address 0x40");
     const int failed = i2c_stub_get_fault("failed");
     sl_clock_sleep_until_ns(sl_clock_now_ns() + SL_NS_PER_S);
     assert_true(i2c_stub_get_fault("failed") > failed + 3); /* it is tried again and again */
     i2c_stub_set_fault("fail", 0);
     await(at_rest, sl_clock_now_ns(), SAFE_MS + SLACK_MS, "wire whole again: motor at rest");
-    program_must_say(&run, "the outputs are neutral and take commands");
+    must_say("the outputs are neutral and take commands");
     must_drive();
 }
 
@@ -419,7 +426,7 @@ static void a_board_that_lost_its_power_is_set_up_anew(void **unused)
     start_vehicle();
     must_drive();
     i2c_stub_set(board, 0x00, 0x11); /* MODE1 after power-up: data sheet, table 5 */
-    program_must_say(&run, "lost its settings");
+    must_say("lost its settings");
     await(is_awake, sl_clock_now_ns(), 5000, "board set up anew");
     must_drive();
 }
@@ -433,7 +440,7 @@ static void a_dead_actuator_process_leaves_neutral_and_is_started_anew(void **un
     const uint64_t since_ns = sl_clock_now_ns();
     kill(pid, SIGKILL);
     await(at_rest, since_ns, SAFE_MS + SLACK_MS, "actuator process killed: motor at rest");
-    program_must_say(&run, "nobody holds the outputs");
+    must_say("nobody holds the outputs");
     must_drive();
     assert_true(child("skylane-actuato") != pid);
 }
